@@ -1,0 +1,76 @@
+# The commands of the repository. `make run` and `make test` do all of their own set-up.
+
+SHELL := /bin/bash
+PACKAGES := libpq-dev libssl-dev libjansson-dev pkg-config postgresql postgresql-contrib curl
+BENCH_PACKAGES := wrk
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+VENV := .build/contract
+PYTHON := $(VENV)/bin/python
+FORMAT := swift format
+TEST_TARGETS := DomainTests JSONTests CryptographyTests PostgresTests EventStoreTests ControlPlaneTests \
+  ContractTests FaultTests
+
+export SIGNALBOX_BOOTSTRAP_TOKEN ?= development
+
+.PHONY: setup python build run test check format lint contract bench faults clean
+
+## System packages, and the Python tools of the contract tests.
+setup:
+	@missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+python: $(VENV)/.done
+$(VENV)/.done: ops/contract/requirements.txt
+	@mkdir -p .build
+	@python3 -m venv --help >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq python3-venv
+	@python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install -q --disable-pip-version-check -r ops/contract/requirements.txt
+	@touch $@
+
+## The release binary: .build/release/signalbox
+build: setup
+	swift build -c release --product signalbox
+
+## The server with its own database and a demo organization, on 127.0.0.1:8080.
+run: build
+	.build/release/signalbox serve --data-dir data --port 8080 --demo
+
+## Everything that CI runs.
+test: setup python check
+	swift build --build-tests
+	@# One target after the other: tests that measure time should not have to share two cores with all others.
+	@set -e; for target in $(TEST_TARGETS); do \
+	  echo "== $$target"; swift test --skip-build --filter "^$$target\." --skip SlowSenderTests; \
+	done
+	@# By themselves: they measure how soon a connection is cut, beside nothing that blocks.
+	swift test --skip-build --filter SlowSenderTests
+	$(PYTHON) ops/contract/live.py .build/debug/signalbox
+
+## Format, lint, and the contract by itself.
+check: lint contract
+
+lint:
+	$(FORMAT) lint --strict --parallel --recursive Package.swift Sources Tests ops
+
+format:
+	$(FORMAT) --in-place --parallel --recursive Package.swift Sources Tests ops
+
+contract: python
+	$(PYTHON) ops/contract/validate.py
+
+## Measures against floors in the same run; prints ratios.
+bench: build
+	@dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq $(BENCH_PACKAGES)
+	swift build -c release --product bare-hummingbird
+	python3 ops/bench
+
+## The seeded fault run, long: SIGNALBOX_FAULT_SECONDS per scenario.
+faults: setup
+	swift build --build-tests
+	SIGNALBOX_FAULT_SECONDS=$${SIGNALBOX_FAULT_SECONDS:-120} swift test --skip-build --filter FaultTests
+
+clean:
+	rm -rf .build data

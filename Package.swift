@@ -1,0 +1,127 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let serviceLifecycle: Target.Dependency = .product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+let package = Package(
+  name: "signalbox",
+  products: [
+    .executable(name: "signalbox", targets: ["signalbox"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    // The C libraries, each behind exactly one Swift target.
+    .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
+    .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
+    .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
+
+    .target(
+      name: "EventStore", dependencies: ["Postgres", "Cryptography", "JSON"],
+      swiftSettings: strict),
+    .target(name: "Domain", swiftSettings: strict),
+    .target(
+      name: "ControlPlane",
+      dependencies: [
+        "Domain", "EventStore", "Postgres", "Cryptography", "JSON", hummingbird, serviceLifecycle,
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+      ],
+      resources: [
+        .embedInCode("Migrations/0001_event_log.sql"),
+        .embedInCode("Migrations/0002_workspaces.sql"),
+        .embedInCode("openapi.yaml"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "signalbox",
+      dependencies: [
+        "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
+        serviceLifecycle,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+
+    // What `make bench` holds our reads against.
+    .executableTarget(
+      name: "bare-hummingbird",
+      dependencies: [hummingbird, .product(name: "Logging", package: "swift-log")],
+      path: "ops/bench/floor", swiftSettings: strict),
+
+    // Tests. Databases that they need are started by Support.
+    .target(
+      name: "Support",
+      dependencies: [
+        "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      path: "Tests/Support", swiftSettings: strict),
+    .testTarget(
+      name: "PostgresTests", dependencies: ["Postgres", "CLibPQ"], swiftSettings: strict),
+    .testTarget(
+      name: "CryptographyTests", dependencies: ["Cryptography", "COpenSSL"],
+      swiftSettings: strict),
+    .testTarget(name: "JSONTests", dependencies: ["JSON", "CJansson"], swiftSettings: strict),
+    .testTarget(
+      name: "DomainTests", dependencies: ["Domain", "JSON", "Support"], swiftSettings: strict),
+    .testTarget(
+      name: "EventStoreTests",
+      dependencies: [
+        "Support", "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ControlPlaneTests",
+      dependencies: [
+        "Support", "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
+        hummingbird,
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ContractTests", dependencies: ["Support", "ControlPlane", "JSON"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "FaultTests",
+      dependencies: ["signalbox", "EventStore", "Domain", "Postgres", "Cryptography", "JSON"],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,93 @@
+import Domain
+import EventStore
+import FoundationEssentials
+import JSON
+import Postgres
+
+/// What one transaction is going to write, gathered while its commands are decided.
+struct CommandBatch {
+  /// The position of the log's newest event, this batch's included.
+  private(set) var position: Int64
+  private(set) var events: [RecordedEvent] = []
+  private var auditRows: [AuditEventRow] = []
+  private var records: [IdempotencyRecord] = []
+  private var touched: Set<TouchedEntity.Key> = []
+  private var touchedInOrder: [TouchedEntity.Key] = []
+  private(set) var answers: [(command: PendingCommand, answer: PendingCommand.Answer)] = []
+  /// Replies to Idempotency-Keys of earlier requests.
+  private(set) var storedReplies: [IdempotencyClaim.ID: IdempotencyRecord] = [:]
+  /// Who has each of the slugs that this batch's commands claim.
+  private var slugHolders: [String: OrganizationID] = [:]
+
+  /// Begins behind the newest event.
+  init(position: Int64) {
+    self.position = position
+  }
+
+  mutating func add(_ storedReply: IdempotencyRecord) {
+    storedReplies[storedReply.claim.id] = storedReply
+  }
+
+  mutating func add(slug: String, heldBy holder: OrganizationID) {
+    slugHolders[slug] = holder
+  }
+
+  var writesNothing: Bool { events.isEmpty && records.isEmpty }
+
+  /// The workspaces whose cached states are ahead of the log until the transaction is committed.
+  var touchedWorkspaces: Set<OrganizationID> { Set(touched.map(\.organizationID)) }
+
+  func isSlugFree(_ slug: String, for organization: OrganizationID) -> Bool {
+    slugHolders[slug].map { $0 == organization } ?? true
+  }
+
+  mutating func claimSlug(_ slug: String, insteadOf former: String?, for holder: OrganizationID) {
+    if let former, slugHolders[former] == holder { slugHolders[former] = nil }
+    slugHolders[slug] = holder
+  }
+
+  mutating func append(
+    _ event: RecordedEvent, _ entity: Entity, origin: CommandOrigin,
+    before: JSONObject?, after: JSONObject?
+  ) {
+    position = event.position
+    events.append(event)
+    auditRows.append(
+      AuditEventRow(event: event, target: entity, origin: origin, before: before, after: after))
+    let organization = OrganizationID(event.organizationID)
+    let key = TouchedEntity.Key(organizationID: organization, entity: entity)
+    if touched.insert(key).inserted { touchedInOrder.append(key) }
+  }
+
+  mutating func append(_ record: IdempotencyRecord) {
+    records.append(record)
+  }
+
+  mutating func answer(_ command: PendingCommand, _ answer: PendingCommand.Answer) {
+    answers.append((command, answer))
+  }
+
+  /// The transaction's second round trip: the log, the rows of what was touched, the audit, the stored replies.
+  func statements(states: (OrganizationID) -> Workspace?) -> [Query] {
+    var statements = EventLog.append(events)
+    let touched = touchedInOrder.compactMap { key in
+      states(key.organizationID).map {
+        TouchedEntity(organizationID: key.organizationID, entity: key.entity, workspace: $0)
+      }
+    }
+    for table in entityTables {
+      if let upsert = table.upsert(touched) { statements.append(upsert) }
+    }
+    if !auditRows.isEmpty { statements.append(AuditEventTable.table.insert(auditRows)) }
+    if !records.isEmpty { statements.append(IdempotencyRecord.table.upsert(records)) }
+    statements.append("COMMIT")
+    return statements
+  }
+}
+
+extension TouchedEntity {
+  struct Key: Hashable {
+    let organizationID: OrganizationID
+    let entity: Entity
+  }
+}

@@ -1,0 +1,273 @@
+import Domain
+import EventStore
+import FoundationEssentials
+import JSON
+import Logging
+import Postgres
+
+/// Why a batch did not simply succeed. Any other error says that nothing was committed.
+enum BatchFailure: Error {
+  /// One of its commands cannot be carried out, and it took the others with it: rolled back, connection in order.
+  case poisoned(reason: String)
+  /// The connection was lost after COMMIT may have been sent.
+  case unknown(UnresolvedBatch)
+}
+
+/// A batch of which nobody knows yet whether it was committed.
+struct UnresolvedBatch {
+  fileprivate let firstEvent: RecordedEvent?
+  fileprivate let batch: CommandBatch
+
+  func answerAll() {
+    for (command, answer) in batch.answers { command.answer(answer) }
+  }
+}
+
+/// Decides batches of commands on cached states and writes what follows. Confined to the writing connection's thread.
+final class WorkspaceWriter {
+  private var states: WorkspaceStates
+  private var eventIDs = EventIDGenerator()
+  private let snapshots: SnapshotWriter
+  private let observer: any LogObserver
+  private let logger: Logger
+
+  init(snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger) {
+    states = WorkspaceStates(logger: logger)
+    self.snapshots = snapshots
+    self.observer = observer
+    self.logger = logger
+  }
+
+  func log(_ error: any Error, _ message: Logger.Message) {
+    logger.error(message, metadata: ["error": "\(error)"])
+  }
+
+  /// After an outcome that nobody could find out: cached states may be behind the log or ahead of it.
+  func forgetEverything() {
+    states.removeAll()
+  }
+
+  /// One transaction in two round trips, then the answers.
+  ///
+  /// - Parameters:
+  ///   - commands: those that arrived while the head was being locked are added, if they need nothing that was not read.
+  ///   - queue: where they arrive; nil when nobody may join.
+  /// - Throws: ``BatchFailure``, or ``PostgresError`` when nothing was sent to be committed.
+  func execute(
+    _ commands: inout [PendingCommand], joinedFrom queue: CommandQueue?, _ session: Session,
+    deadline: ContinuousClock.Instant
+  ) throws {
+    // 1. Lock the head; learn what others appended, which replies are stored, which slugs are taken.
+    var batch = try open(commands, session, deadline)
+    if let queue {
+      commands += queue.take(atMost: CommandQueue.batchLimit - commands.count) { request in
+        request.idempotency == nil && request.command.claimedSlug == nil
+          && states.contains(request.organizationID)
+      }
+    }
+    // 2. Decide and fold in memory, in the order of arrival: each sees the effects of those before it.
+    do {
+      for command in commands { try decide(command, in: &batch) }
+    } catch {
+      // A decider and the fold disagree. What was folded in so far belongs to no command that can be answered.
+      states.remove(batch.touchedWorkspaces)
+      _ = try session.execute("ROLLBACK", deadline: deadline)
+      throw BatchFailure.poisoned(reason: "\(error)")
+    }
+    // 3. Append, write the rows that were touched, commit.
+    try commit(batch, session, deadline)
+    // 4. Answer: what was rendered on the way is true now.
+    if let first = batch.events.first {
+      states.moveOn(to: batch.position)
+      observer.learn(batch.events, after: first.position - 1, upTo: batch.position)
+      observer.committed(batch.events)
+      saveSnapshots(of: batch.touchedWorkspaces)
+    }
+    for (command, answer) in batch.answers { command.answer(answer) }
+    states.trim()
+  }
+
+  /// Whether a batch whose COMMIT was not answered is in the log. Holding the head's lock, its transaction has ended.
+  func resolve(
+    _ unresolved: UnresolvedBatch, _ session: Session, deadline: ContinuousClock.Instant
+  ) throws(PostgresError) -> Bool {
+    guard let event = unresolved.firstEvent else { return false }
+    let results = try session.pipeline(
+      ["BEGIN", EventLog.lockHead, EventLog.eventID(at: event.position), "COMMIT"],
+      deadline: deadline)
+    return try results[2].first?.decode(UUID.self) == event.eventID
+  }
+
+  // MARK: 1. Open
+
+  private func open(
+    _ commands: [PendingCommand], _ session: Session, _ deadline: ContinuousClock.Instant
+  ) throws -> CommandBatch {
+    let requests = commands.map(\.request)
+    let ids = Set(requests.map(\.organizationID))
+    let claims = requests.compactMap { $0.idempotency?.id }
+    let slugs = requests.compactMap(\.command.claimedSlug)
+
+    var reading = Pipeline(["BEGIN", EventLog.lockHead])
+    let replies = claims.isEmpty ? nil : reading.add(IdempotencyRecord.find(claims))
+    let holders = slugs.isEmpty ? nil : reading.add(OrganizationSlugTable.holders(of: slugs))
+    let reload = states.addQueries(for: ids, to: &reading)
+    let results = try session.pipeline(reading.queries, deadline: deadline)
+
+    let head = try results[1][0].decode(Int64.self)
+    let start = states.position
+    let news = try states.advance(to: head, results, reload, session, deadline)
+    try states.load(ids, session, deadline)
+    observer.learn(news, after: start ?? 0, upTo: head)
+
+    var batch = CommandBatch(position: head)
+    if let replies {
+      for row in results[replies] { batch.add(try IdempotencyRecord(row)) }
+    }
+    if let holders {
+      for row in results[holders] {
+        let (slug, id) = try row.decode((String, UUID).self)
+        batch.add(slug: slug, heldBy: OrganizationID(id))
+      }
+    }
+    return batch
+  }
+
+  // MARK: 2. Decide
+
+  private func decide(_ command: PendingCommand, in batch: inout CommandBatch) throws {
+    guard command.take() else { return }
+    let request = command.request
+    do {
+      guard request.premises.allSatisfy(observer.holds) else { throw CommandError.premiseOutdated }
+      if let claim = request.idempotency, let stored = batch.storedReplies[claim.id] {
+        guard stored.claim.requestHash == claim.requestHash else {
+          throw CommandError.idempotencyKeyReused
+        }
+        return batch.answer(command, .success(stored.outcome))
+      }
+      guard let entry = states.use(request.organizationID) else {
+        throw CommandError.workspaceStopped(reason: states.stopReason(request.organizationID))
+      }
+      let events = try decide(request, on: entry.workspace, batch)
+      let outcome =
+        request.isDryRun
+        ? try dryRun(request, events, on: entry.workspace)
+        : try carryOut(request, events, on: entry, &batch)
+      batch.answer(command, .success(outcome))
+    } catch let error as CommandError {
+      batch.answer(command, .failure(error))
+    }
+  }
+
+  private func decide(
+    _ request: CommandRequest, on workspace: Workspace, _ batch: CommandBatch
+  ) throws(CommandError) -> [WorkspaceEvent] {
+    do throws(Rejection) {
+      try request.expected?.check(
+        request.command.entity(in: request.organizationID), in: workspace)
+      if let slug = request.command.claimedSlug,
+        !batch.isSlugFree(slug, for: request.organizationID)
+      {
+        throw .slugTaken(slug)
+      }
+      return try workspace.decide(request.command)
+    } catch {
+      throw .rejected(error)
+    }
+  }
+
+  /// Folds the events into the cached state in place, and gathers what is to be written.
+  private func carryOut(
+    _ request: CommandRequest, _ events: [WorkspaceEvent], on entry: WorkspaceCache.Entry,
+    _ batch: inout CommandBatch
+  ) throws -> CommandOutcome {
+    let formerSlug = entry.workspace.organization?.slug
+    for event in events {
+      let recorded = try UnrecordedEvent(
+        eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
+        schemaVersion: Int32(type(of: event.payload).schemaVersion),
+        actorKind: request.actor.kind.rawValue, actorID: request.actor.id,
+        requestID: request.origin.requestID, causationID: request.commandID,
+        occurredAt: TimestampTZ(request.occurredAt)
+      ).recorded(
+        payload: CanonicalJSONEncoder().encodeObject(event.payload),
+        organizationID: request.organizationID.uuid, after: entry.head,
+        position: batch.position + 1)
+      let entity = event.entity(in: request.organizationID)
+      let before = entry.workspace.json(of: entity, in: request.organizationID)
+      try entry.workspace.evolve(event, recorded.metadata())
+      entry.head = StreamHead(version: recorded.version, hash: recorded.hash)
+      let after = entry.workspace.json(of: entity, in: request.organizationID)
+      batch.append(recorded, entity, origin: request.origin, before: before, after: after)
+    }
+    if let slug = entry.workspace.organization?.slug, slug != formerSlug {
+      batch.claimSlug(slug, insteadOf: formerSlug, for: request.organizationID)
+    }
+    let reply = CommandReply(
+      to: request.command, from: entry.workspace, in: request.organizationID)
+    let outcome = CommandOutcome(
+      status: reply.status, version: reply.version, location: reply.location,
+      body: reply.body.bytes(), position: events.isEmpty ? nil : batch.position, isReplay: false)
+    if let claim = request.idempotency {
+      batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
+    }
+    return outcome
+  }
+
+  /// What would happen, rendered from a copy of the state that is then forgotten.
+  private func dryRun(
+    _ request: CommandRequest, _ events: [WorkspaceEvent], on workspace: Workspace
+  ) throws -> CommandOutcome {
+    var workspace = workspace
+    var appended = JSONArray()
+    for event in events {
+      let metadata = EventMetadata(
+        version: workspace.version + 1, occurredAt: request.occurredAt, actor: request.actor)
+      try workspace.evolve(event, metadata)
+      var item = JSONObject()
+      item.set("type", type(of: event.payload).type)
+      item.set("schema_version", Int64(type(of: event.payload).schemaVersion))
+      item.set("payload", try CanonicalJSONEncoder().encodeObject(event.payload))
+      appended.append(item)
+    }
+    var body = JSONObject()
+    body.set("dry_run", true)
+    body.set("events", appended)
+    let reply = CommandReply(to: request.command, from: workspace, in: request.organizationID)
+    body.set("resource", reply.body)
+    return CommandOutcome(
+      status: 200, version: nil, location: nil, body: body.bytes(), position: nil, isReplay: false)
+  }
+
+  // MARK: 3. Commit
+
+  private func commit(
+    _ batch: CommandBatch, _ session: Session, _ deadline: ContinuousClock.Instant
+  ) throws {
+    guard !batch.writesNothing else {
+      _ = try session.execute("COMMIT", deadline: deadline)
+      return
+    }
+    do {
+      _ = try session.pipeline(
+        batch.statements { states.peek($0)?.workspace }, deadline: deadline)
+    } catch {
+      // The states are ahead of the log now.
+      states.remove(batch.touchedWorkspaces)
+      if session.isBroken {
+        throw BatchFailure.unknown(UnresolvedBatch(firstEvent: batch.events.first, batch: batch))
+      }
+      _ = try session.execute("ROLLBACK", deadline: deadline)
+      throw error.isTransient ? error : BatchFailure.poisoned(reason: error.description)
+    }
+  }
+
+  private func saveSnapshots(of workspaces: Set<OrganizationID>) {
+    for id in workspaces {
+      guard let entry = states.peek(id), snapshots.isDue(entry) else { continue }
+      entry.snapshotVersion = entry.head.version
+      snapshots.save(entry.workspace, of: id, at: entry.head)
+    }
+  }
+}

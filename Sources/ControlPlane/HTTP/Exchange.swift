@@ -1,0 +1,47 @@
+package import NIOCore
+import Synchronization
+
+/// One request and its reply, as the floor knows them: shared by the contexts of all layers.
+package final class Exchange: Sendable {
+  /// What handlers add for the access log.
+  package struct Annotations: Sendable {
+    /// Who asked: an identifier, never a name, an address or a token.
+    package var actor: String?
+    /// The log position of the change that was made.
+    package var position: Int64?
+  }
+
+  package let requestID: String
+  package let trace: TraceContext?
+  /// When the answer must be there. Pass it to the database: the floor itself only cuts what
+  /// ignores it.
+  package let deadline: ContinuousClock.Instant
+  /// The address the connection came from, without port; a proxy's, when there is one.
+  package let clientAddress: String
+  package let userAgent: String?
+  /// The whole body, within the limit; empty when the method has none.
+  package let body: ByteBuffer
+  private let storage = Mutex(Annotations())
+
+  package init(
+    requestID: String, trace: TraceContext? = nil, deadline: ContinuousClock.Instant,
+    clientAddress: String, userAgent: String? = nil, body: ByteBuffer = ByteBuffer()
+  ) {
+    self.requestID = requestID
+    self.trace = trace
+    self.deadline = deadline
+    self.clientAddress = clientAddress
+    self.userAgent = userAgent
+    self.body = body
+  }
+
+  package var annotations: Annotations { storage.withLock { $0 } }
+
+  package func annotate(actor: String) {
+    storage.withLock { $0.actor = actor }
+  }
+
+  package func annotate(position: Int64) {
+    storage.withLock { $0.position = position }
+  }
+}

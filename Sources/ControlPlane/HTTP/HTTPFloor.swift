@@ -1,0 +1,202 @@
+import HTTPTypes
+package import Hummingbird
+import JSON
+import Logging
+import NIOCore
+import NIOHTTP1
+
+/// What every request stands on: the one responder around the router. It names the request, finds
+/// its route, checks what can be checked without knowing features, reads the body, bounds the time,
+/// and turns every error into a problem, every request into a line and a number.
+package struct HTTPFloor: HTTPResponder {
+  package typealias Context = APIContext
+
+  private let router: RouterResponder<APIContext>
+  private let routes: RouteTable
+  private let metrics: HTTPMetrics
+  private let log: AccessLog
+  private let logger: Logger
+  private let maximumBody: Int
+  private let handlerTime: Duration
+
+  init(
+    router: Router<APIContext>, metrics: HTTPMetrics, log: AccessLog, logger: Logger,
+    maximumBody: Int, handlerTime: Duration
+  ) {
+    self.router = router.buildResponder()
+    routes = RouteTable(
+      routes: router.routes.map { ($0.path.description, $0.method) }, metrics: metrics)
+    self.metrics = metrics
+    self.log = log
+    self.logger = logger
+    self.maximumBody = maximumBody
+    self.handlerTime = handlerTime
+  }
+
+  package func respond(to request: Request, context: APIContext) async throws -> Response {
+    let start = ContinuousClock.now
+    let head = RequestHead(request.headers)
+    let requestID = head.requestID ?? RequestIdentifier.make()
+    let connection = ClientConnection.current
+    connection?.requestID = requestID
+    metrics.inFlight.add(1)
+    defer { metrics.inFlight.add(-1) }
+
+    let target = request.head.path ?? ""
+    let endpoint = routes.endpoint(of: target)
+    let series =
+      endpoint?.series(for: request.method) ?? metrics.unmatchedSeries(for: request.method)
+    let client = connection?.remoteAddress ?? "local"
+    var line = AccessLog.Line(
+      requestID: requestID, traceID: head.trace?.traceID, method: request.method.rawValue,
+      route: endpoint?.template ?? "unmatched", path: endpoint.map { _ in Self.path(of: target) },
+      status: 0, nanoseconds: 0, client: client)
+
+    var response: Response
+    do {
+      if let early = try admit(request, head, target, endpoint) {
+        response = early
+      } else {
+        var (request, context) = (request, context)
+        let body = try await body(of: &request, head, connection)
+        let exchange = Exchange(
+          requestID: requestID, trace: head.trace, deadline: .now + handlerTime,
+          clientAddress: client, userAgent: head.userAgent, body: body)
+        context.exchange = exchange
+        defer { (line.actor, line.position) = exchange.annotated }
+        response = try await router.respond(to: request, context: context)
+        if response.status.code >= 400 { try Self.refuseForeign(response) }
+      }
+    } catch let error as HTTPParserError {
+      // The guard answers this one: the connection's framing is lost.
+      finish(&line, series, status: 400, since: start)
+      throw error
+    } catch {
+      let problem = problem(for: error, requestID: requestID, handlerStart: start)
+      let path = line.path.map { String(Substring($0)) }
+      response = problem.response(instance: path, requestID: requestID)
+      if request.method == .head { response = response.createHeadResponse() }
+    }
+    response.headers.append(HTTPField(name: .requestID, value: requestID))
+    line.bytes = response.body.contentLength
+    let status = connection?.isCut == true ? 503 : response.status.code
+    finish(&line, series, status: status, since: start)
+    return response
+  }
+
+  /// Everything that can be refused before the body is read, or answered without a handler.
+  private func admit(
+    _ request: Request, _ head: RequestHead, _ target: String, _ endpoint: Endpoint?
+  ) throws -> Response? {
+    guard request.head.authority != nil, !head.hasSecondHost else {
+      throw Problem(.malformedRequest, "exactly one Host header field is required")
+    }
+    guard let endpoint else {
+      // RFC 9110 §9.3.7: "*" asks about the server as a whole.
+      if request.method == .options, target == "*" { return Response(status: .noContent) }
+      throw Problem(.notFound)
+    }
+    if endpoint.series(for: request.method) == nil {
+      let allow: HTTPFields = [.allow: endpoint.allow]
+      if request.method == .options { return Response(status: .noContent, headers: allow) }
+      throw Problem(.methodNotAllowed, headers: allow)
+    }
+    if let accept = head.accept, !MediaTypes.acceptsJSON(accept), !endpoint.servesText {
+      throw Problem(.notAcceptable)
+    }
+    if let expectation = head.expectation, expectation.lowercased() != "100-continue" {
+      throw Problem(.expectationFailed)
+    }
+    return nil
+  }
+
+  /// The whole body, for methods that have one. On GET and HEAD it has no meaning (RFC 9110
+  /// §9.3.1): the connection drains it.
+  private func body(
+    of request: inout Request, _ head: RequestHead, _ connection: ClientConnection?
+  ) async throws -> ByteBuffer {
+    guard head.hasBody, request.method != .get, request.method != .head else {
+      return ByteBuffer()
+    }
+    let isPatch = request.method == .patch
+    let isJSON =
+      (head.contentType.map { MediaTypes.isJSON($0, allowMergePatch: isPatch) } ?? false)
+      && (head.contentEncoding.map { $0.lowercased() == "identity" } ?? true)
+    // A chunked body may turn out to be empty, and then has no type.
+    if !isJSON, head.contentLength != nil { throw Problem(.unsupportedMediaType) }
+    let tooLarge = Problem(.bodyTooLarge, members: ["limit": .integer(Int64(maximumBody))])
+    if let length = head.contentLength, length > maximumBody { throw tooLarge }
+    if head.expectation != nil { connection?.sendContinue() }
+
+    var body = ByteBuffer()
+    for try await var part in request.body {
+      if !isJSON, part.readableBytes > 0 { throw Problem(.unsupportedMediaType) }
+      if body.readableBytes + part.readableBytes > maximumBody { throw tooLarge }
+      if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
+    }
+    request.body = RequestBody(buffer: body)
+    return body
+  }
+
+  /// A refusal that some layer below rendered in its own way is rendered again in ours.
+  private static func refuseForeign(_ response: Response) throws {
+    guard response.headers[.contentType] != HTTPField.problemJSON.value else { return }
+    let status = response.status
+    switch status {
+    case .badRequest: throw Problem(.malformedRequest)
+    case .notFound: throw Problem(.notFound)
+    case .contentTooLarge: throw Problem(.bodyTooLarge)
+    case .unsupportedMediaType: throw Problem(.unsupportedMediaType)
+    case .unprocessableContent: throw Problem(.invalidRequest)
+    default: throw ForeignRefusal(status: status.code)
+    }
+  }
+
+  /// The one place where errors become problems.
+  private func problem(
+    for error: any Error, requestID: String, handlerStart: ContinuousClock.Instant
+  ) -> Problem {
+    switch error {
+    case let error as any ProblemConvertible:
+      return error.problem
+    case let error as JSONSyntaxError:
+      return Problem(
+        .malformedJSON, error.message,
+        members: ["line": .integer(Int64(error.line)), "column": .integer(Int64(error.column))])
+    case is CancellationError:
+      let isLate = ContinuousClock.now - handlerStart >= handlerTime
+      return .unavailable(isLate ? .deadlineExceeded : .unavailable)
+    default:
+      logger.error(
+        "request failed",
+        metadata: ["request_id": "\(requestID)", "error": "\(String(reflecting: error))"])
+      return Problem(.internalError)
+    }
+  }
+
+  private func finish(
+    _ line: inout AccessLog.Line, _ series: HTTPMetrics.Series, status: Int,
+    since start: ContinuousClock.Instant
+  ) {
+    line.status = status
+    line.nanoseconds = (ContinuousClock.now - start).nanoseconds
+    series.record(status: status, nanoseconds: line.nanoseconds)
+    log.append(line)
+  }
+
+  private static func path(of target: String) -> Substring.UTF8View {
+    target.utf8.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+  }
+}
+
+/// A refusal from below the floor that no problem describes.
+private struct ForeignRefusal: Error {
+  let status: Int
+}
+
+extension Exchange {
+  fileprivate var annotated: (String?, Int64?) {
+    let annotations = annotations
+    return (annotations.actor, annotations.position)
+  }
+}

@@ -1,0 +1,70 @@
+import HTTPTypes
+
+/// What the floor measures of every request, and of the connections under them. Labels are bounded:
+/// methods, templates, classes.
+final class HTTPMetrics: Sendable {
+  /// The measurements of one method of one route.
+  final class Series: Sendable {
+    private let classes: [Counter]
+    private let duration: Histogram
+
+    fileprivate init(metrics: Metrics, method: String, route: String) {
+      classes = (1...5).map { number in
+        metrics.counter(
+          "http_requests_total", "Requests answered.",
+          ["method": method, "route": route, "status": "\(number)xx"])
+      }
+      duration = metrics.histogram(
+        "http_request_duration_seconds", "Time from the complete request to the reply.",
+        ["method": method, "route": route])
+    }
+
+    func record(status: Int, nanoseconds: Int64) {
+      classes[min(max(status / 100, 1), 5) - 1].add()
+      duration.record(nanoseconds: nanoseconds)
+    }
+  }
+
+  let inFlight: Gauge
+  let openConnections: Gauge
+  let droppedLogLines: Counter
+  private let metrics: Metrics
+  private let unmatched: [HTTPRequest.Method: Series]
+  private let unmatchedOther: Series
+  private let cuts: [ConnectionCut: Counter]
+
+  init(_ metrics: Metrics) {
+    self.metrics = metrics
+    inFlight = metrics.gauge("http_requests_in_flight", "Requests being answered.")
+    openConnections = metrics.gauge("http_connections_open", "Client connections open.")
+    droppedLogLines = metrics.counter(
+      "access_log_dropped_total", "Access log lines lost because the log could not be written.")
+    let known: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
+    unmatched = Dictionary(
+      uniqueKeysWithValues: known.map {
+        ($0, Series(metrics: metrics, method: $0.rawValue, route: "unmatched"))
+      })
+    unmatchedOther = Series(metrics: metrics, method: "_OTHER", route: "unmatched")
+    cuts = Dictionary(
+      uniqueKeysWithValues: ConnectionCut.allCases.map {
+        (
+          $0,
+          metrics.counter(
+            "http_connections_cut_total", "Connections ended by us.", ["reason": $0.rawValue])
+        )
+      })
+  }
+
+  func series(method: HTTPRequest.Method, route: String) -> Series {
+    Series(metrics: metrics, method: method.rawValue, route: route)
+  }
+
+  /// For requests that no route takes; a method we have never heard of counts as `_OTHER`.
+  func unmatchedSeries(for method: HTTPRequest.Method) -> Series {
+    unmatched[method] ?? unmatchedOther
+  }
+
+  func count(_ cut: ConnectionCut) {
+    cuts[cut]?.add()
+  }
+}

@@ -1,0 +1,102 @@
+import Glibc
+package import Hummingbird
+import HummingbirdCore
+package import Logging
+import NIOCore
+package import ServiceLifecycle
+import UnixSignals
+
+/// The HTTP server: the router on the floor, the floor on guarded connections, all of it in a
+/// service group that stops in order.
+package struct HTTPServer: Sendable {
+  package struct Configuration: Sendable {
+    package var host = "127.0.0.1"
+    /// 0 lets the system choose; the ready callback says which it was.
+    package var port = 8080
+    package var backlog = 1024
+    /// More than these wait in the backlog. Lowered to what the process may open.
+    package var maximumConnections = 16_384
+    package var limits = ConnectionLimits()
+    package var maximumBody = 1 << 20
+    /// How long requests in flight, open streams included, may take to end after SIGTERM.
+    package var gracefulShutdown: Duration = .seconds(20)
+    /// File descriptor of the access log.
+    package var accessLog: CInt = STDOUT_FILENO
+
+    package init() {}
+  }
+
+  private let configuration: Configuration
+  private let floor: HTTPFloor
+  package let log: AccessLog
+  private let metrics: HTTPMetrics
+  private let readiness: Readiness
+  private let logger: Logger
+
+  /// - Parameter router: made with `Router(context: APIContext.self, options:
+  /// [.autoGenerateHeadEndpoints])`, holding every route.
+  package init(
+    router: Router<APIContext>, configuration: Configuration, metrics: Metrics,
+    readiness: Readiness, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.readiness = readiness
+    self.logger = logger
+    self.metrics = HTTPMetrics(metrics)
+    log = AccessLog(
+      descriptor: configuration.accessLog, dropped: self.metrics.droppedLogLines)
+    floor = HTTPFloor(
+      router: router, metrics: self.metrics, log: log, logger: logger,
+      maximumBody: configuration.maximumBody, handlerTime: configuration.limits.handler)
+  }
+
+  /// The server as an application, e.g. for tests. `ready` gets the port once connections are
+  /// taken.
+  package func application(
+    ready: @escaping @Sendable (Int) async -> Void = { _ in }
+  ) -> Application<HTTPFloor> {
+    let (limits, metrics, sweepers) = (configuration.limits, metrics, ConnectionSweepers())
+    // Files, the database and standard streams need descriptors too.
+    let connections = min(configuration.maximumConnections, Self.raiseOpenFileLimit() - 128)
+    return Application(
+      responder: floor,
+      server: HTTPServerBuilder { responder in
+        GuardedHTTPChannel(
+          responder: responder, limits: limits, metrics: metrics, sweepers: sweepers)
+      },
+      configuration: ApplicationConfiguration(
+        address: .hostname(configuration.host, port: configuration.port),
+        backlog: configuration.backlog,
+        availableConnectionsDelegate: MaximumAvailableConnections(max(connections, 16))),
+      onServerRunning: { channel in
+        if let port = channel.localAddress?.port { await ready(port) }
+      },
+      logger: logger)
+  }
+
+  /// Serves until SIGTERM or SIGINT. `services` (database pools, projections) start before and stop
+  /// after the server.
+  package func run(
+    services: [any Service] = [], ready: @escaping @Sendable (Int) async -> Void = { _ in }
+  ) async throws {
+    // Stopped from the last to the first: readiness says no, the server finishes its requests, the
+    // log is written.
+    let services: [any Service] =
+      services + [log, HTTPService(application: application(ready: ready)), readiness]
+    var group = ServiceGroupConfiguration(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    group.maximumGracefulShutdownDuration = configuration.gracefulShutdown
+    group.maximumCancellationDuration = .seconds(5)
+    try await ServiceGroup(configuration: group).run()
+  }
+
+  /// Lets the process open as many files as it is allowed to; returns how many that is.
+  private static func raiseOpenFileLimit() -> Int {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+    var raised = limit
+    raised.rlim_cur = limit.rlim_max
+    if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
+    return Int(clamping: limit.rlim_cur)
+  }
+}

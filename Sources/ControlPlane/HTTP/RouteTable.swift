@@ -1,0 +1,122 @@
+import HTTPTypes
+import Hummingbird
+
+/// One path template and what the floor keeps for it.
+final class Endpoint: Sendable {
+  /// E.g. `/v1/organizations/{organization}`.
+  let template: String
+  /// The value of `Allow`, e.g. `GET, HEAD, OPTIONS`.
+  let allow: String
+  /// Whether replies are not JSON: what is for people and for Prometheus is not negotiated.
+  let servesText: Bool
+  private let series: [(method: HTTPRequest.Method, series: HTTPMetrics.Series)]
+
+  init(template: String, methods: Set<HTTPRequest.Method>, metrics: HTTPMetrics) {
+    var methods = methods
+    if methods.contains(.get) { methods.insert(.head) }
+    self.template = template
+    servesText = template == "/metrics" || template.hasPrefix("/problems")
+    allow = methods.union([.options]).map(\.rawValue).sorted().joined(separator: ", ")
+    series = methods.map { ($0, metrics.series(method: $0, route: template)) }
+  }
+
+  /// The measurements of a method, or nil when the endpoint does not have it.
+  func series(for method: HTTPRequest.Method) -> HTTPMetrics.Series? {
+    for entry in series where entry.method == method { return entry.series }
+    return nil
+  }
+}
+
+/// Finds the endpoint of a path, exactly: built once from the router's routes, matched on the
+/// path's bytes without allocating.
+///
+/// The router itself knows neither 405 nor `Allow`, collapses `//` and drops a trailing `/`. Here a
+/// path with an empty segment, a trailing slash or a percent sign matches nothing.
+struct RouteTable: Sendable {
+  private struct Node: Sendable {
+    enum Token: Equatable, Sendable {
+      case literal([UInt8])
+      /// `{name}`, with what stands before and after it in the segment, e.g. `{rule}:evaluate`.
+      case capture(prefix: [UInt8], suffix: [UInt8])
+    }
+    var token: Token
+    var children: [Int] = []
+    var endpoint: Endpoint?
+
+    func matches(_ segment: UnsafeBufferPointer<UInt8>.SubSequence) -> Bool {
+      switch token {
+      case .literal(let bytes): return segment.elementsEqual(bytes)
+      case .capture(let prefix, let suffix):
+        // `elementsEqual` on slices: a capture always stands for at least one byte.
+        return segment.count > prefix.count + suffix.count
+          && segment.prefix(prefix.count).elementsEqual(prefix)
+          && segment.suffix(suffix.count).elementsEqual(suffix)
+      }
+    }
+
+    /// Literals first, then the capture with most fixed text, as the router does.
+    var weight: Int {
+      switch token {
+      case .literal: Int.max
+      case .capture(let prefix, let suffix): prefix.count + suffix.count
+      }
+    }
+  }
+
+  private var nodes: [Node] = [Node(token: .literal([]))]
+
+  init(routes: [(path: String, method: HTTPRequest.Method)], metrics: HTTPMetrics) {
+    for (path, methods) in Dictionary(grouping: routes, by: \.path) {
+      var index = 0
+      for segment in path.split(separator: "/") { index = child(of: index, Self.token(segment)) }
+      nodes[index].endpoint = Endpoint(
+        template: path, methods: Set(methods.map(\.method)), metrics: metrics)
+    }
+    for index in nodes.indices {
+      nodes[index].children.sort { [nodes] in nodes[$0].weight > nodes[$1].weight }
+    }
+  }
+
+  /// The endpoint of a request target, whose query is not looked at; nil when there is none.
+  func endpoint(of target: String) -> Endpoint? {
+    var target = target
+    return target.withUTF8 { bytes in
+      let path = bytes.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+      guard path.first == UInt8(ascii: "/"), !path.contains(UInt8(ascii: "%")) else { return nil }
+      if path.count == 1 { return nodes[0].endpoint }
+      return match(path.dropFirst(), under: 0)
+    }
+  }
+
+  private func match(
+    _ rest: UnsafeBufferPointer<UInt8>.SubSequence, under index: Int
+  ) -> Endpoint? {
+    let end = rest.firstIndex(of: UInt8(ascii: "/"))
+    let segment = rest[..<(end ?? rest.endIndex)]
+    guard !segment.isEmpty else { return nil }
+    for child in nodes[index].children where nodes[child].matches(segment) {
+      guard let end else {
+        if let endpoint = nodes[child].endpoint { return endpoint }
+        continue
+      }
+      if let endpoint = match(rest[(end + 1)...], under: child) { return endpoint }
+    }
+    return nil
+  }
+
+  private mutating func child(of index: Int, _ token: Node.Token) -> Int {
+    for child in nodes[index].children where nodes[child].token == token { return child }
+    nodes.append(Node(token: token))
+    nodes[index].children.append(nodes.count - 1)
+    return nodes.count - 1
+  }
+
+  private static func token(_ segment: Substring) -> Node.Token {
+    precondition(!segment.contains("*"), "a wildcard route cannot be matched exactly: \(segment)")
+    guard let open = segment.firstIndex(of: "{"), let close = segment.lastIndex(of: "}") else {
+      return .literal(Array(segment.utf8))
+    }
+    let after = segment[segment.index(after: close)...]
+    return .capture(prefix: Array(segment[..<open].utf8), suffix: Array(after.utf8))
+  }
+}

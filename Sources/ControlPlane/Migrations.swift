@@ -1,0 +1,13 @@
+package import EventStore
+
+extension Migrator {
+  /// The schema of this program. To change it, add a file to `Migrations` and a line here.
+  package static let signalbox = Migrator([
+    Migration(
+      number: 1, name: "event_log",
+      sql: String(decoding: PackageResources._001_event_log_sql, as: UTF8.self)),
+    Migration(
+      number: 2, name: "workspaces",
+      sql: String(decoding: PackageResources._002_workspaces_sql, as: UTF8.self)),
+  ])
+}

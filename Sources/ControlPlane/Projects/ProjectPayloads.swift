@@ -1,0 +1,93 @@
+import Domain
+import JSON
+import NIOCore
+
+extension Project {
+  /// The project as callers see it.
+  func json(id: ProjectID, organizationID: OrganizationID) -> JSONObject {
+    var panicMode = JSONObject()
+    panicMode.set("enabled", self.panicMode != nil)
+    panicMode.set("reason", self.panicMode?.reason)
+    panicMode.set("since", self.panicMode?.since.rfc3339)
+    panicMode.set("by", self.panicMode?.by.json())
+
+    var object = JSONObject()
+    object.set("id", id.description)
+    object.set("organization_id", organizationID.description)
+    object.set("name", name)
+    object.set("environment", environment.rawValue)
+    object.set("rate_limit", thresholds.rateLimit)
+    object.set("abuse_threshold", thresholds.abuseThreshold)
+    object.set("max_tokens", thresholds.maxTokens)
+    object.set("loop_sensitivity", thresholds.loopSensitivity.rawValue)
+    object.set("panic_mode", panicMode)
+    object.set("version", version)
+    object.set("created_at", createdAt.rfc3339)
+    object.set("updated_at", updatedAt.rfc3339)
+    object.set("archived_at", archivedAt?.rfc3339)
+    return object
+  }
+}
+
+extension Actor {
+  /// Who did it, as callers see it.
+  func json() -> JSONObject {
+    var object = JSONObject()
+    object.set("kind", kind.rawValue)
+    object.set("id", externalID)
+    return object
+  }
+}
+
+/// The body of `POST …/projects`.
+struct CreateProjectPayload {
+  let name: String
+  let environment: Project.Environment
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer) throws {
+    let reader = try PayloadReader(body)
+    let name = reader.string("name", .name)
+    let environment = reader.choice("environment", of: Project.Environment.self)
+    try reader.finish()
+    guard let name, let environment else { throw Problem(.invalidRequest) }
+    self.name = name
+    self.environment = environment
+  }
+}
+
+/// The body of `PATCH …/projects/{project}`: a merge patch (RFC 7396) in which null lifts a threshold.
+struct ChangeProjectPayload {
+  let name: String?
+  let thresholds: ThresholdChanges
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer) throws {
+    let reader = try PayloadReader(body)
+    name = reader.replacement("name", reader.stringChange("name", .name))
+    var thresholds = ThresholdChanges()
+    thresholds.rateLimit = reader.integerChange("rate_limit", 1...1_000_000).removable
+    thresholds.abuseThreshold = reader.integerChange("abuse_threshold", 1...1_000_000).removable
+    thresholds.maxTokens = reader.integerChange("max_tokens", 1...10_000_000).removable
+    thresholds.loopSensitivity = reader.replacement(
+      "loop_sensitivity", reader.choiceChange("loop_sensitivity"))
+    try reader.finish()
+    self.thresholds = thresholds
+  }
+}
+
+/// The body of `PUT …/panic-mode`.
+struct PanicModePayload {
+  let enabled: Bool
+  let reason: String?
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer) throws {
+    let reader = try PayloadReader(body)
+    let enabled = reader.bool("enabled")
+    reason = reader.replacement("reason", reader.stringChange("reason", .reason))
+    try reader.finish()
+    guard let enabled else { throw Problem(.invalidRequest) }
+    self.enabled = enabled
+  }
+}

@@ -1,0 +1,94 @@
+import Domain
+import EventStore
+import FoundationEssentials
+import Postgres
+
+/// A row of `projects`.
+struct ProjectRow {
+  let organizationID: OrganizationID
+  let id: ProjectID
+  let project: Project
+}
+
+enum ProjectTable: EntityTable {
+  static let table = Table<ProjectRow>(
+    "projects",
+    [
+      .key("organization_id") { $0.organizationID.uuid },
+      .key("project_id") { $0.id.uuid },
+      .value("name") { $0.project.name },
+      .value("environment") { $0.project.environment.rawValue },
+      .value("rate_limit") { $0.project.thresholds.rateLimit },
+      .value("abuse_threshold") { $0.project.thresholds.abuseThreshold },
+      .value("max_tokens") { $0.project.thresholds.maxTokens },
+      .value("loop_sensitivity") { $0.project.thresholds.loopSensitivity.rawValue },
+      .value("panic_mode") { $0.project.panicMode != nil },
+      .value("panic_mode_reason") { $0.project.panicMode?.reason },
+      .value("panic_mode_since") { ($0.project.panicMode?.since).map(TimestampTZ.init) },
+      .value("panic_mode_by_kind") { $0.project.panicMode?.by.kind.rawValue },
+      .value("panic_mode_by_id") { $0.project.panicMode?.by.id },
+      .value("version") { $0.project.version },
+      .value("created_at") { TimestampTZ($0.project.createdAt) },
+      .value("updated_at") { TimestampTZ($0.project.updatedAt) },
+      .value("archived_at") { $0.project.archivedAt.map(TimestampTZ.init) },
+    ])
+
+  static func row(
+    for entity: Entity, of organization: OrganizationID, in workspace: Workspace
+  ) -> ProjectRow? {
+    guard case .project(let id) = entity, let project = workspace.projects[id] else { return nil }
+    return ProjectRow(organizationID: organization, id: id, project: project)
+  }
+
+  static func find(_ id: ProjectID, in organization: OrganizationID) -> Query {
+    """
+    SELECT \(fragment: columns) FROM projects \
+    WHERE organization_id = \(organization.uuid) AND project_id = \(id.uuid)
+    """
+  }
+
+  /// An organization's projects, newest first, behind the one with the id `after`.
+  static func list(
+    in organization: OrganizationID, environment: Project.Environment?, archived: Bool?,
+    after: ProjectID?, limit: Int64
+  ) -> Query {
+    """
+    SELECT \(fragment: columns) FROM projects WHERE organization_id = \(organization.uuid) \
+    AND (\(after?.uuid)::uuid IS NULL OR project_id < \(after?.uuid)) \
+    AND (\(environment?.rawValue)::text IS NULL OR environment = \(environment?.rawValue)) \
+    AND (\(archived)::bool IS NULL OR (archived_at IS NOT NULL) = \(archived)) \
+    ORDER BY project_id DESC LIMIT \(limit)
+    """
+  }
+
+  private static let columns = Query(unchecked: table.columnList)
+}
+
+extension ProjectRow {
+  init(_ row: Row) throws(PostgresError) {
+    let (
+      organizationID, id, name, environment, rateLimit, abuseThreshold, maxTokens, loopSensitivity,
+      isPanicking, reason, since, byKind, byID, version, createdAt, updatedAt, archivedAt
+    ) = try row.decode(
+      (
+        UUID, UUID, String, Project.Environment, Int64?, Int64?,
+        Int64?, Thresholds.LoopSensitivity, Bool, String?, TimestampTZ?,
+        Actor.Kind?, UUID?, Int64, TimestampTZ, TimestampTZ,
+        TimestampTZ?
+      ).self)
+    var panicMode: Project.PanicMode?
+    if isPanicking, let since, let byKind {
+      panicMode = Project.PanicMode(
+        reason: reason, since: Timestamp(since), by: Actor(kind: byKind, id: byID))
+    }
+    self.init(
+      organizationID: OrganizationID(organizationID), id: ProjectID(id),
+      project: Project(
+        name: name, environment: environment,
+        thresholds: Thresholds(
+          rateLimit: rateLimit, abuseThreshold: abuseThreshold, maxTokens: maxTokens,
+          loopSensitivity: loopSensitivity),
+        panicMode: panicMode, version: version, createdAt: Timestamp(createdAt),
+        updatedAt: Timestamp(updatedAt), archivedAt: archivedAt.map(Timestamp.init)))
+  }
+}

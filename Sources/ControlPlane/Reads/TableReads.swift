@@ -1,0 +1,162 @@
+package import Domain
+package import EventStore
+package import FoundationEssentials
+package import Postgres
+import Synchronization
+
+/// Reads of the tables, exact and mostly from memory. A request first settles: it learns of everything that was
+/// committed before it, together with all other requests that wait. What was read from a table then is remembered and
+/// used again for as long as nothing happens to what it is about.
+///
+/// What is remembered belongs to one principal. Another one's request goes to the database, whose row security is the
+/// second lock.
+package struct TableReads: Sendable {
+  private let tail: LogTail
+  private let reader: Reader
+  private let memory: ReadMemory
+
+  /// Remembers up to `capacity` rows.
+  package init(tail: LogTail, reader: Reader, capacity: Int = 50_000) {
+    self.tail = tail
+    self.reader = reader
+    memory = ReadMemory(capacity: capacity)
+  }
+
+  /// The tables as they are now: everything that was committed before this call is seen.
+  ///
+  /// - Throws: ``PostgresError`` when the database does not answer by the deadline.
+  package func settle(deadline: ContinuousClock.Instant) async throws(PostgresError) -> Reads {
+    Reads(
+      position: try await tail.settle(deadline: deadline), deadline: deadline, tail: tail,
+      reader: reader, memory: memory)
+  }
+
+  /// The tables as this process knows them without asking. What is found may have changed on another replica: good
+  /// only for what is checked again when it matters, by its ``Premise``.
+  package func known(deadline: ContinuousClock.Instant) -> Reads {
+    Reads(
+      position: tail.position, deadline: deadline, tail: tail, reader: reader, memory: memory)
+  }
+}
+
+/// Something that was true at one position of the log, and is for as long as nothing happens to its topic.
+package struct Premise: Hashable, Sendable {
+  package let topic: LogTail.Topic
+  package let position: Int64
+}
+
+/// Something that was read, and what it rests on.
+package struct Known<Value: Sendable>: Sendable {
+  package let value: Value
+  package let premise: Premise
+}
+
+/// The tables as they were at one position of the log, or later.
+package struct Reads: Sendable {
+  /// Everything up to this position is seen by every read.
+  package let position: Int64
+  package let deadline: ContinuousClock.Instant
+  fileprivate let tail: LogTail
+  fileprivate let reader: Reader
+  fileprivate let memory: ReadMemory
+
+  /// What a row says: remembered, or read and then remembered. A row that does not exist is not remembered.
+  package func row<Value: Sendable>(
+    _ key: ReadKey, _ query: @autoclosure () -> Query, _ decode: (Row) throws -> Value
+  ) async throws -> Known<Value>? {
+    if let remembered = memory.value(for: key),
+      tail.isCurrent(remembered.position, of: key.topic),
+      let value = remembered.value as? Value
+    {
+      return Known(
+        value: value, premise: Premise(topic: key.topic, position: remembered.position))
+    }
+    guard let row = try await rows(query()).first else { return nil }
+    let value = try decode(row)
+    memory.remember(value, readAt: position, for: key)
+    return Known(value: value, premise: Premise(topic: key.topic, position: position))
+  }
+
+  /// Reads rows that are not worth remembering.
+  package func rows(_ query: Query) async throws(PostgresError) -> Rows {
+    try await reader.query(query, deadline: deadline)
+  }
+}
+
+/// Names something that was read: for whom, where, and which row.
+package struct ReadKey: Hashable, Sendable {
+  package enum Table: Sendable {
+    case personalAccessTokens, memberships, organizations, projects
+
+    /// The subject of the events that change its rows.
+    var subject: String {
+      switch self {
+      case .personalAccessTokens: "token"
+      case .memberships: "member"
+      case .organizations: "organization"
+      case .projects: "project"
+      }
+    }
+  }
+
+  /// What must not have happened since, for the row to be as it was.
+  var topic: LogTail.Topic {
+    LogTail.Topic(organizationID: organizationID.uuid, subject: table.subject)
+  }
+
+  package let principalID: UUID
+  package let organizationID: OrganizationID
+  package let table: Table
+  package let rowID: UUID
+
+  package init(principalID: UUID, organizationID: OrganizationID, table: Table, rowID: UUID) {
+    self.principalID = principalID
+    self.organizationID = organizationID
+    self.table = table
+    self.rowID = rowID
+  }
+}
+
+/// Two generations of what was read: what the younger one misses and the older one has moves over, and when the
+/// younger one is full the older one is forgotten.
+final class ReadMemory: Sendable {
+  struct Entry: Sendable {
+    let value: any Sendable
+    let position: Int64
+  }
+
+  private struct Generations {
+    var young: [ReadKey: Entry] = [:]
+    var old: [ReadKey: Entry] = [:]
+  }
+
+  private let generations = Mutex(Generations())
+  private let capacity: Int
+
+  init(capacity: Int) {
+    self.capacity = capacity
+  }
+
+  func value(for key: ReadKey) -> Entry? {
+    generations.withLock { generations in
+      if let entry = generations.young[key] { return entry }
+      guard let entry = generations.old[key] else { return nil }
+      insert(entry, for: key, into: &generations)
+      return entry
+    }
+  }
+
+  func remember(_ value: some Sendable, readAt position: Int64, for key: ReadKey) {
+    generations.withLock { generations in
+      insert(Entry(value: value, position: position), for: key, into: &generations)
+    }
+  }
+
+  private func insert(_ entry: Entry, for key: ReadKey, into generations: inout Generations) {
+    if generations.young.count >= capacity / 2 {
+      generations.old = generations.young
+      generations.young = [:]
+    }
+    generations.young[key] = entry
+  }
+}

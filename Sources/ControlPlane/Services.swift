@@ -1,0 +1,48 @@
+import Domain
+import FoundationEssentials
+import Hummingbird
+import Postgres
+
+/// What routes work with. One way in (commands), one way out (reads).
+package struct Services: Sendable {
+  package let authorizer: Authorizer
+  package let commands: CommandHandler
+  package let reads: TableReads
+  package let history: WorkspaceHistory
+  package let cursors: CursorSealer
+  package let catalogue: ProblemCatalogue
+
+  /// - Parameter hasher: cursors are sealed under a key derived from its pepper.
+  package init(
+    commands: CommandHandler, reads: TableReads, history: WorkspaceHistory, hasher: TokenHasher
+  ) {
+    authorizer = Authorizer(reads: reads, hasher: hasher)
+    self.commands = commands
+    self.reads = reads
+    self.history = history
+    cursors = CursorSealer(key: hasher.derivedKey(for: "cursors"))
+    catalogue = ProblemCatalogue(ProblemKind.features)
+  }
+}
+
+/// The routes of one feature.
+protocol RouteGroup {
+  func add(to router: Router<APIContext>)
+}
+
+extension Membership {
+  /// One of the workspace's resources as it is sent.
+  ///
+  /// - Throws: a ``Problem`` of 404 when there is none.
+  func resource(
+    _ table: ReadKey.Table, _ id: UUID, _ query: @autoclosure () -> Query,
+    _ render: (Row) throws -> RenderedResource
+  ) async throws -> RenderedResource {
+    let key = ReadKey(
+      principalID: principal.userID.uuid, organizationID: organizationID, table: table, rowID: id)
+    guard let resource = try await reads.row(key, query(), render) else {
+      throw Problem(.notFound)
+    }
+    return resource.value
+  }
+}

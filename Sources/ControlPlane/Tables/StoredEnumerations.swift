@@ -1,0 +1,21 @@
+import Domain
+import Postgres
+
+// Enumerations whose raw values are stored as text.
+
+extension Project.Environment: StoredAsText {}
+extension Thresholds.LoopSensitivity: StoredAsText {}
+extension Actor.Kind: StoredAsText {}
+extension Role: StoredAsText {}
+
+/// A column with a text that this program does not know is an error, never a default.
+protocol StoredAsText: PostgresDecodable, RawRepresentable<String> {}
+
+extension StoredAsText {
+  package static func decode(_ cell: Cell) throws(CellMismatch) -> Self {
+    guard let value = Self(rawValue: try String.decode(cell)) else {
+      throw CellMismatch(expected: "\(Self.self)", found: "another text")
+    }
+    return value
+  }
+}

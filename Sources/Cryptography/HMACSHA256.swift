@@ -1,0 +1,50 @@
+import COpenSSL
+
+/// HMAC (RFC 2104) with SHA-256: for webhook signatures, cursors, peppered key hashes.
+package enum HMACSHA256 {
+  /// The 32-byte authentication code. A key of any length is accepted; one of 32 random bytes or
+  /// more is as strong as the hash.
+  package static func authenticationCode(for message: [UInt8], key: [UInt8]) -> [UInt8] {
+    let context = require(EVP_MAC_CTX_dup(template), "EVP_MAC_CTX_dup")
+    defer { EVP_MAC_CTX_free(context) }
+    require(EVP_MAC_init(context, key, key.count, nil) == 1, "EVP_MAC_init")
+    require(EVP_MAC_update(context, message, message.count) == 1, "EVP_MAC_update")
+    return [UInt8](unsafeUninitializedCapacity: 32) { code, count in
+      require(EVP_MAC_final(context, code.baseAddress, &count, 32) == 1, "EVP_MAC_final")
+    }
+  }
+
+  /// Whether `code` is the message's, in a time that tells nothing about where they differ.
+  package static func isValid(_ code: [UInt8], for message: [UInt8], key: [UInt8]) -> Bool {
+    constantTimeEquals(code, authenticationCode(for: message, key: key))
+  }
+
+  /// A context that knows its hash but no key, duplicated for each use: looking the algorithms up
+  /// takes longer than authenticating a webhook. It is never changed, so threads may share it.
+  nonisolated(unsafe) private static let template: OpaquePointer = {
+    let algorithm = require(EVP_MAC_fetch(nil, "HMAC", nil), "EVP_MAC_fetch")
+    defer { EVP_MAC_free(algorithm) }
+    let context = require(EVP_MAC_CTX_new(algorithm), "EVP_MAC_CTX_new")
+    // The length leaves out the final zero, but the library reads up to it nevertheless.
+    var name = Array("SHA256\0".utf8)
+    let status = name.withUnsafeMutableBytes { name in
+      "digest".withCString { digest in
+        let parameters = [
+          OSSL_PARAM(
+            key: digest, data_type: UInt32(OSSL_PARAM_UTF8_STRING), data: name.baseAddress,
+            data_size: name.count - 1, return_size: 0),
+          OSSL_PARAM(),  // the end
+        ]
+        return EVP_MAC_CTX_set_params(context, parameters)
+      }
+    }
+    require(status == 1, "EVP_MAC_CTX_set_params")
+    return context
+  }()
+}
+
+/// Whether both are the same bytes, in a time that depends on nothing but their length. Of
+/// different lengths: false (lengths are not secret).
+package func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+  left.count == right.count && CRYPTO_memcmp(left, right, left.count) == 0
+}

@@ -1,0 +1,270 @@
+package typealias ProjectID = TypeID<Project>
+
+// MARK: Events
+
+package enum ProjectEvent: Equatable, Sendable {
+  case created(Created)
+  case renamed(Renamed)
+  case thresholdsChanged(ThresholdsChanged)
+  case panicModeEnabled(PanicModeEnabled)
+  case panicModeDisabled(PanicModeDisabled)
+  case archived(Archived)
+
+  package struct Created: EventPayload {
+    package static let type = "project.created"
+    package let projectID: ProjectID
+    package let name: String
+    package let environment: Project.Environment
+    package var event: WorkspaceEvent { .project(.created(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+      case name, environment
+    }
+  }
+
+  package struct Renamed: EventPayload {
+    package static let type = "project.renamed"
+    package let projectID: ProjectID
+    package let name: String
+    package var event: WorkspaceEvent { .project(.renamed(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+      case name
+    }
+  }
+
+  /// All thresholds as they are from now on, the unchanged ones included.
+  package struct ThresholdsChanged: EventPayload {
+    package static let type = "project.thresholds_changed"
+    package let projectID: ProjectID
+    package let thresholds: Thresholds
+    package var event: WorkspaceEvent { .project(.thresholdsChanged(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+      case thresholds
+    }
+  }
+
+  /// Also recorded when panic mode is on already and only the reason changes.
+  package struct PanicModeEnabled: EventPayload {
+    package static let type = "project.panic_mode_enabled"
+    package let projectID: ProjectID
+    package let reason: String?
+    package var event: WorkspaceEvent { .project(.panicModeEnabled(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+      case reason
+    }
+  }
+
+  package struct PanicModeDisabled: EventPayload {
+    package static let type = "project.panic_mode_disabled"
+    package let projectID: ProjectID
+    package let reason: String?
+    package var event: WorkspaceEvent { .project(.panicModeDisabled(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+      case reason
+    }
+  }
+
+  package struct Archived: EventPayload {
+    package static let type = "project.archived"
+    package let projectID: ProjectID
+    package var event: WorkspaceEvent { .project(.archived(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+    }
+  }
+
+  package var projectID: ProjectID {
+    switch self {
+    case .created(let payload): payload.projectID
+    case .renamed(let payload): payload.projectID
+    case .thresholdsChanged(let payload): payload.projectID
+    case .panicModeEnabled(let payload): payload.projectID
+    case .panicModeDisabled(let payload): payload.projectID
+    case .archived(let payload): payload.projectID
+    }
+  }
+
+  static let payloadTypes: [any EventPayload.Type] = [
+    Created.self, Renamed.self, ThresholdsChanged.self, PanicModeEnabled.self,
+    PanicModeDisabled.self, Archived.self,
+  ]
+
+  var payload: any EventPayload {
+    switch self {
+    case .created(let payload): payload
+    case .renamed(let payload): payload
+    case .thresholdsChanged(let payload): payload
+    case .panicModeEnabled(let payload): payload
+    case .panicModeDisabled(let payload): payload
+    case .archived(let payload): payload
+    }
+  }
+}
+
+// MARK: State and evolve
+
+/// Traffic of one application in one environment: the unit that thresholds, rules and keys belong to.
+package struct Project: Equatable, Sendable, Codable, Identified {
+  package static let idPrefix = "prj"
+
+  /// Whether its traffic is real. Fixed at creation. The raw values are stored.
+  package enum Environment: String, Sendable, Codable, CaseIterable {
+    case live, test
+  }
+
+  /// The switch that stops all of a project's traffic (sold as "Sentry Mode"); nil in the project when it is off.
+  package struct PanicMode: Equatable, Sendable, Codable {
+    package let reason: String?
+    package let since: Timestamp
+    package let by: Actor
+
+    package init(reason: String?, since: Timestamp, by: Actor) {
+      self.reason = reason
+      self.since = since
+      self.by = by
+    }
+  }
+
+  package var name: String
+  package let environment: Environment
+  package var thresholds: Thresholds
+  package var panicMode: PanicMode?
+  /// How many events happened to the project.
+  package var version: Int64
+  package let createdAt: Timestamp
+  package var updatedAt: Timestamp
+  package var archivedAt: Timestamp?
+
+  /// A project as it was read from a row.
+  package init(
+    name: String, environment: Environment, thresholds: Thresholds = Thresholds(),
+    panicMode: PanicMode? = nil, version: Int64, createdAt: Timestamp, updatedAt: Timestamp,
+    archivedAt: Timestamp? = nil
+  ) {
+    self.name = name
+    self.environment = environment
+    self.thresholds = thresholds
+    self.panicMode = panicMode
+    self.version = version
+    self.createdAt = createdAt
+    self.updatedAt = updatedAt
+    self.archivedAt = archivedAt
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case name, environment, thresholds, version
+    case panicMode = "panic_mode"
+    case createdAt = "created_at"
+    case updatedAt = "updated_at"
+    case archivedAt = "archived_at"
+  }
+
+  static func evolve(
+    _ state: inout Project?, _ event: ProjectEvent, _ metadata: EventMetadata
+  ) throws(FoldError) {
+    if case .created(let created) = event {
+      guard state == nil else {
+        throw FoldError(version: metadata.version, reason: "the project exists already")
+      }
+      state = Project(
+        name: created.name, environment: created.environment, version: 1,
+        createdAt: metadata.occurredAt, updatedAt: metadata.occurredAt)
+      return
+    }
+    guard state?.evolve(event, metadata) != nil else {
+      throw FoldError(version: metadata.version, reason: "the project does not exist")
+    }
+  }
+
+  private mutating func evolve(_ event: ProjectEvent, _ metadata: EventMetadata) {
+    switch event {
+    case .created:
+      break
+    case .renamed(let renamed):
+      name = renamed.name
+    case .thresholdsChanged(let changed):
+      thresholds = changed.thresholds
+    case .panicModeEnabled(let enabled):
+      panicMode = PanicMode(
+        reason: enabled.reason, since: panicMode?.since ?? metadata.occurredAt, by: metadata.actor)
+    case .panicModeDisabled:
+      panicMode = nil
+    case .archived:
+      archivedAt = metadata.occurredAt
+    }
+    version += 1
+    updatedAt = metadata.occurredAt
+  }
+}
+
+// MARK: Commands and decide
+
+package enum ProjectCommand: Equatable, Sendable {
+  case create(ProjectID, name: String, environment: Project.Environment)
+  /// A nil name leaves it as it is.
+  case change(ProjectID, name: String?, thresholds: ThresholdChanges)
+  case setPanicMode(ProjectID, enabled: Bool, reason: String?)
+  case archive(ProjectID)
+
+  package var projectID: ProjectID {
+    switch self {
+    case .create(let id, _, _), .change(let id, _, _), .setPanicMode(let id, _, _),
+      .archive(let id):
+      id
+    }
+  }
+}
+
+extension Project {
+  static func decide(
+    _ state: Project?, _ command: ProjectCommand, in organization: Organization?
+  ) throws(Rejection) -> [WorkspaceEvent] {
+    if case .create(let id, let name, let environment) = command {
+      _ = try Organization.open(organization)
+      guard state == nil else { return [] }
+      let created = ProjectEvent.Created(projectID: id, name: name, environment: environment)
+      return [.project(.created(created))]
+    }
+    guard let project = state else { throw .notFound(.project) }
+    return try project.decide(command, in: Organization.open(organization)).map { .project($0) }
+  }
+
+  private func decide(
+    _ command: ProjectCommand, in organization: Organization
+  ) throws(Rejection) -> [ProjectEvent] {
+    if case .archive(let id) = command {
+      return archivedAt == nil ? [.archived(.init(projectID: id))] : []
+    }
+    guard archivedAt == nil else { throw .archived(.project) }
+    switch command {
+    case .create, .archive:
+      return []
+    case .change(let id, let newName, let changes):
+      var events: [ProjectEvent] = []
+      if let newName, newName != name {
+        events.append(.renamed(.init(projectID: id, name: newName)))
+      }
+      let newThresholds = changes.applied(to: thresholds)
+      if newThresholds != thresholds {
+        events.append(.thresholdsChanged(.init(projectID: id, thresholds: newThresholds)))
+      }
+      return events
+    case .setPanicMode(let id, true, let reason):
+      guard panicMode == nil || (reason != nil && reason != panicMode?.reason) else { return [] }
+      return [.panicModeEnabled(.init(projectID: id, reason: reason))]
+    case .setPanicMode(let id, false, let reason):
+      guard panicMode != nil else { return [] }
+      return [.panicModeDisabled(.init(projectID: id, reason: reason))]
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/// Why a command was not carried out: nothing was appended, and the state is as it was.
+/// Knows nothing of HTTP; the wire's problem is chosen where replies are made.
+package enum Rejection: Error, Equatable, Sendable {
+  /// The entity does not exist in this workspace.
+  case notFound(Entity.Kind)
+  /// Another organization has this slug, or had it first in the same moment.
+  case slugTaken(String)
+  /// The entity, or the organization around it, is archived and takes no changes.
+  case archived(Entity.Kind)
+  /// The caller expected another version of the entity than the current one.
+  case staleVersion(Entity, current: Int64)
+}
+
+/// What a caller believes the entity's version to be (If-Match).
+package enum ExpectedVersion: Equatable, Sendable {
+  /// It may be any, as long as the entity exists.
+  case any
+  /// It must be one of these.
+  case oneOf([Int64])
+
+  /// Refuses a command that was made for another version.
+  package func check(_ entity: Entity, in workspace: Workspace) throws(Rejection) {
+    guard let current = workspace.version(of: entity) else {
+      throw .notFound(entity.kind)
+    }
+    guard case .oneOf(let versions) = self, !versions.contains(current) else { return }
+    throw .staleVersion(entity, current: current)
+  }
+}

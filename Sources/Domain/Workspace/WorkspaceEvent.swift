@@ -1,0 +1,67 @@
+/// Everything that can have happened to a workspace. A feature's events are in the feature's folder.
+package enum WorkspaceEvent: Equatable, Sendable {
+  case organization(OrganizationEvent)
+  case member(MemberEvent)
+  case project(ProjectEvent)
+
+  /// What the event happened to.
+  package func entity(in organization: OrganizationID) -> Entity {
+    switch self {
+    case .organization: .organization(organization)
+    case .member(let event): .member(event.userID)
+    case .project(let event): .project(event.projectID)
+    }
+  }
+}
+
+/// A payload with the name and version under which it is stored. Both are frozen: they are the storage format.
+package protocol EventPayload: Codable, Equatable, Sendable {
+  static var type: String { get }
+  static var schemaVersion: Int { get }
+  /// The payload as one of the workspace's events.
+  var event: WorkspaceEvent { get }
+}
+
+extension EventPayload {
+  package static var schemaVersion: Int { 1 }
+}
+
+/// Reads one stored payload into the type asked for, whatever the bytes are.
+package protocol PayloadDecoder {
+  func decode<Payload: EventPayload>(_ type: Payload.Type) throws -> Payload
+}
+
+/// A stored event of a type or version that this program does not know: it is newer, or the log was tampered with.
+/// Never skipped: the workspace stops until a program that knows it reads the log.
+package struct UnknownEventType: Error, Equatable, Sendable {
+  package let type: String
+  package let schemaVersion: Int
+}
+
+extension WorkspaceEvent {
+  /// Every type of payload, each once: the catalog that decoding and the golden files go by.
+  package static let payloadTypes: [any EventPayload.Type] =
+    OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + ProjectEvent.payloadTypes
+
+  private static let payloadTypesByName: [String: any EventPayload.Type] =
+    Dictionary(uniqueKeysWithValues: payloadTypes.map { ($0.type, $0) })
+
+  /// The payload, with its type's stored name and version.
+  package var payload: any EventPayload {
+    switch self {
+    case .organization(let event): event.payload
+    case .member(let event): event.payload
+    case .project(let event): event.payload
+    }
+  }
+
+  /// Reads an event as it is stored.
+  ///
+  /// - Throws: ``UnknownEventType``, or whatever the decoder says of the payload.
+  package init(type: String, schemaVersion: Int, from decoder: some PayloadDecoder) throws {
+    guard let payloadType = Self.payloadTypesByName[type],
+      payloadType.schemaVersion == schemaVersion
+    else { throw UnknownEventType(type: type, schemaVersion: schemaVersion) }
+    self = try decoder.decode(payloadType).event
+  }
+}

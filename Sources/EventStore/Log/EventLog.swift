@@ -1,0 +1,107 @@
+package import FoundationEssentials
+package import Postgres
+
+/// The queries of the log. Appending goes: lock the head, read what is needed, decide, insert behind the head, move it.
+/// The row lock on the head is the queue of all writers: it makes positions gapless and ordered by commit.
+package enum EventLog {
+  /// The channel on which every append tells its last position.
+  package static let channel = "signalbox_events"
+
+  /// One row: the position of the newest event, 0 in an empty log. Locked until the transaction ends.
+  package static let lockHead: Query =
+    "SELECT position FROM event_log_head WHERE singleton FOR UPDATE"
+
+  /// One row: the position of the newest committed event.
+  package static let head: Query = "SELECT position FROM event_log_head WHERE singleton"
+
+  /// The events of all streams behind `position`, in the order of positions.
+  package static func events(after position: Int64, limit: Int64) -> Query {
+    """
+    SELECT \(fragment: columns) FROM events WHERE position > \(position) ORDER BY position LIMIT \(limit)
+    """
+  }
+
+  /// The events of one stream behind `position`, in the order of positions.
+  package static func events(
+    of organizationID: UUID, after position: Int64, limit: Int64
+  ) -> Query {
+    """
+    SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
+    AND position > \(position) ORDER BY position LIMIT \(limit)
+    """
+  }
+
+  /// The events of one stream with versions in the range, in order.
+  package static func events(of organizationID: UUID, versions: ClosedRange<Int64>) -> Query {
+    """
+    SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
+    AND version BETWEEN \(versions.lowerBound) AND \(versions.upperBound) ORDER BY version
+    """
+  }
+
+  /// One row: the first stream behind `stream` in the order of ids; none when there is none.
+  package static func nextStream(after stream: UUID?) -> Query {
+    """
+    SELECT organization_id FROM events \
+    WHERE \(stream)::uuid IS NULL OR organization_id > \(stream) ORDER BY organization_id LIMIT 1
+    """
+  }
+
+  /// The ids of the events at one position: none when the log is shorter.
+  package static func eventID(at position: Int64) -> Query {
+    "SELECT event_id FROM events WHERE position = \(position)"
+  }
+
+  /// Inserts the events, moves the head to the last of them and wakes those who listen, all when the transaction commits.
+  package static func append(_ events: [RecordedEvent]) -> [Query] {
+    guard let last = events.last else { return [] }
+    return [
+      table.insert(events),
+      "UPDATE event_log_head SET position = \(last.position) WHERE singleton",
+      "SELECT pg_notify(\(channel), \(String(last.position)))",
+    ]
+  }
+
+  static let columns = Query(unchecked: table.columnList)
+
+  static let table = Table<RecordedEvent>(
+    "events",
+    [
+      .key("organization_id") { $0.organizationID },
+      .key("version") { $0.version },
+      .value("position") { $0.position },
+      .value("event_id") { $0.eventID },
+      .value("type") { $0.type },
+      .value("schema_version") { $0.schemaVersion },
+      .value("payload") { JSONB(utf8: $0.payload) },
+      .value("actor_kind") { $0.actorKind },
+      .value("actor_id") { $0.actorID },
+      .value("request_id") { $0.requestID },
+      .value("causation_id") { $0.causationID },
+      .value("occurred_at") { $0.occurredAt },
+      .value("previous_hash") { $0.previousHash },
+      .value("hash") { $0.hash },
+    ])
+}
+
+extension RecordedEvent {
+  /// Reads a row of the log's own queries.
+  ///
+  /// - Throws: ``PostgresError`` when a column is not what the schema says.
+  package init(_ row: Row) throws(PostgresError) {
+    let (
+      organizationID, version, position, eventID, type, schemaVersion, payload, actorKind, actorID,
+      requestID, causationID, occurredAt, previousHash, hash
+    ) = try row.decode(
+      (
+        UUID, Int64, Int64, UUID, String, Int32, JSONB,
+        String, UUID?, String?, UUID, TimestampTZ, [UInt8],
+        [UInt8]
+      ).self)
+    self.init(
+      organizationID: organizationID, version: version, position: position, eventID: eventID,
+      type: type, schemaVersion: schemaVersion, payload: payload.utf8, actorKind: actorKind,
+      actorID: actorID, requestID: requestID, causationID: causationID, occurredAt: occurredAt,
+      previousHash: previousHash, hash: hash)
+  }
+}

@@ -1,0 +1,133 @@
+import Glibc
+import Synchronization
+
+/// A private PostgreSQL from the installed package, in a directory of its own and reachable only by a
+/// socket in a directory that nobody else can enter.
+///
+/// The same engine as everywhere else: durable, and only its memory settings are small. When we are
+/// root it runs as user `postgres`. If we are killed it goes on, and the next start adopts it.
+package final class EmbeddedServer: Sendable {
+  private struct State {
+    var lock: DirectoryLock?
+    var cluster: Cluster?
+    var postmaster: Postmaster?
+  }
+
+  private let dataDirectory: String
+  private let settings: [String: String]
+  private let state = Mutex(State())
+
+  /// - Parameters:
+  ///   - dataDirectory: is made when it does not exist; it must be empty or ours.
+  ///   - settings: server parameters beside, or instead of, the defaults.
+  package init(dataDirectory: String, settings: [String: String] = [:]) {
+    self.dataDirectory = dataDirectory
+    self.settings = settings
+  }
+
+  /// The process that serves, for whoever wants to watch or to hurt it.
+  package var processIdentifier: Int32? { get async throws { try await onThread { self.pid } } }
+
+  private var pid: Int32? { state.withLock { $0.postmaster?.pid } }
+
+  /// Starts the server, first making its data when there is none.
+  ///
+  /// - Returns: how role `signalbox` connects to database `signalbox`, both of which are made.
+  /// - Throws: ``EmbeddedServerError``.
+  package func start() async throws -> ConnectionOptions {
+    try await onThread { try self.state.withLock { try self.start(&$0) } }
+  }
+
+  /// Ends all sessions and the server, and lets go of the directory.
+  package func stop() async {
+    // The thread's body does not throw.
+    try? await onThread {
+      self.state.withLock { state in
+        if let cluster = state.cluster {
+          state.postmaster?.stop(in: cluster.data, patience: .seconds(20))
+          cluster.removeSockets()
+        }
+        state = State()
+      }
+    }
+  }
+
+  /// Starts the server again whenever its process has ended, until the task is cancelled or the server
+  /// is stopped.
+  package func superviseUntilCancelled() async {
+    let wakeup = Wakeup()
+    await withTaskCancellationHandler {
+      // The thread's body does not throw.
+      try? await onThread { self.supervise(wakeup) }
+    } onCancel: {
+      wakeup.signal()
+    }
+  }
+
+  private func supervise(_ wakeup: Wakeup) {
+    var backoff = Backoff(first: .milliseconds(50), limit: .seconds(2))
+    var pause = Duration.milliseconds(100)
+    while !awaitReadiness(
+      socket: -1, events: 0, wakeup: wakeup.descriptor, until: .now + pause
+    ).woken {
+      pause = .milliseconds(100)
+      let isStopped = state.withLock { state -> Bool in
+        guard let cluster = state.cluster else { return true }
+        if state.postmaster?.isAlive(in: cluster.data) == true { return false }
+        do {
+          state.postmaster = nil
+          state.postmaster = try cluster.launch()
+          backoff.succeeded(for: backoff.limit)
+        } catch {
+          // The reason is in the server's own log; here it only means to try again.
+          pause = backoff.next(random: .random(in: 0..<1))
+        }
+        return false
+      }
+      if isStopped { return }
+    }
+  }
+
+  private func start(_ state: inout State) throws -> ConnectionOptions {
+    let user = try ServiceUser.current()
+    let (directory, lock) = try claim(user)
+    let cluster = try Cluster(directory: directory, user: user, settings: settings)
+    try cluster.initialize()
+    let postmaster = try cluster.adopt() ?? cluster.launch()
+    do {
+      try cluster.makeDatabase()
+    } catch {
+      postmaster.stop(in: cluster.data, patience: .seconds(5))
+      throw error
+    }
+    state = State(lock: lock, cluster: cluster, postmaster: postmaster)
+    return cluster.options(user: Cluster.role, database: Cluster.database)
+  }
+
+  /// Makes the directory ours, and nobody else's.
+  private func claim(
+    _ user: ServiceUser
+  ) throws(EmbeddedServerError) -> (directory: String, lock: DirectoryLock) {
+    var made = ""
+    let isAbsolute = dataDirectory.hasPrefix("/")
+    for component in dataDirectory.split(separator: "/") {
+      made += (made.isEmpty && !isAbsolute ? "" : "/") + component
+      guard mkdir(made, 0o755) == 0 || errno == EEXIST else {
+        throw .file(path: made, errno: errno)
+      }
+    }
+    guard let resolved = realpath(dataDirectory, nil) else {
+      throw .file(path: dataDirectory, errno: errno)
+    }
+    defer { free(resolved) }
+    let directory = String(cString: resolved)
+    let names = list(directory)
+    guard names.isEmpty || names.contains("signalbox.lock") else {
+      throw .foreignDirectory(directory)
+    }
+    let lock = try DirectoryLock(directory)
+    try user.makePrivateDirectory(directory)
+    try user.checkAccess(directory)
+    return (directory, lock)
+  }
+}

@@ -1,0 +1,88 @@
+import FoundationEssentials
+import JSON
+import Support
+import Testing
+
+@Suite struct IdempotencyTests {
+  @Test func `a repetition gets the first reply and has no effect`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let body = #"{"name":"B","environment":"live"}"#
+    let key = UUID().uuidString
+    let first = try await client.post(
+      "\(organization)/projects", body, headers: ["Idempotency-Key": key])
+    #expect(first.status == 201)
+    #expect(first["idempotency-replayed"] == nil)
+    let id = try #require(first["location"])
+    _ = try await client.patch(id, #"{"name":"C"}"#)
+    // Quoted and bare are the same key.
+    let second = try await client.post(
+      "\(organization)/projects", body, headers: ["Idempotency-Key": "\"\(key)\""])
+    #expect(second.status == 201)
+    #expect(second["idempotency-replayed"] == "true")
+    #expect(second.body == first.body)
+    for name in ["location", "etag", "signalbox-position"] {
+      #expect(second[name] == first[name], "\(name)")
+    }
+    #expect(try await client.all("\(organization)/projects").count == 1)
+  }
+
+  @Test func `another request with the same key is refused`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let key = ["Idempotency-Key": UUID().uuidString]
+    let projects = "\(organization)/projects"
+    _ = try await client.post(projects, #"{"name":"B","environment":"live"}"#, headers: key)
+    for (target, body) in [
+      (projects, #"{"name":"B","environment":"test"}"#),
+      (projects, #"{"name": "B","environment":"live"}"#),
+      ("/v1/organizations", #"{"name":"B"}"#),
+    ] {
+      let reply = try await client.post(target, body, headers: key)
+      #expect(reply.status == 422)
+      #expect(try reply.problem == "idempotency-key-reused")
+    }
+    #expect(try await client.all(projects).count == 1)
+  }
+
+  @Test func `a key is its caller's own`() async throws {
+    let plane = try await TestControlPlane.shared
+    let stranger = try await plane.makeUser().client
+    let key = ["Idempotency-Key": UUID().uuidString]
+    let one = try await plane.client.post("/v1/organizations", #"{"name":"B"}"#, headers: key)
+    let other = try await stranger.post("/v1/organizations", #"{"name":"B"}"#, headers: key)
+    #expect(other.status == 201)
+    #expect(other["idempotency-replayed"] == nil)
+    #expect(try other.json["id"] != one.json["id"])
+  }
+
+  @Test func `a refusal is not stored`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let path = try await client.makeOrganization()
+    let headers = ["Idempotency-Key": UUID().uuidString, "If-Match": #""2""#]
+    let stale = try await client.post("\(path)/archive", headers: headers)
+    #expect(stale.status == 412)
+    _ = try await client.patch(path, #"{"name":"B"}"#)
+    #expect(try await client.post("\(path)/archive", headers: headers).status == 200)
+  }
+
+  @Test func `what changed nothing is stored too`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let path = try await client.makeOrganization()
+    _ = try await client.post("\(path)/archive", headers: ["If-Match": "*"])
+    let headers = ["Idempotency-Key": UUID().uuidString, "If-Match": "*"]
+    for replayed in [nil, "true"] {
+      let reply = try await client.post("\(path)/archive", headers: headers)
+      #expect(reply.status == 200)
+      #expect(reply["idempotency-replayed"] == replayed)
+    }
+  }
+
+  @Test(arguments: ["", "\"", "a,b", "\"a\"b", "ä", String(repeating: "k", count: 256)])
+  func `a malformed key is refused`(key: String) async throws {
+    let reply = try await TestControlPlane.shared.client.post(
+      "/v1/organizations", #"{"name":"B"}"#, headers: ["Idempotency-Key": key])
+    #expect(reply.status == 400)
+    #expect(try reply.places == ["Idempotency-Key"])
+  }
+}

@@ -1,0 +1,74 @@
+import ControlPlane
+import Cryptography
+import Domain
+import FoundationEssentials
+import JSON
+import Postgres
+import Support
+import Testing
+
+@Suite struct EventFeedTests {
+  @Test func `following the feed skips nothing and repeats nothing`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    for number in 0..<10 { _ = try await client.makeProject(in: organization, "\(number)") }
+    var events: [JSONValue] = []
+    var after: Int64 = 0
+    while true {
+      let page = try await client.get("\(organization)/events?after=\(after)&limit=5").json
+      after = try #require(page["next_after"]?.integer)
+      guard let data = page["data"]?.array, !data.isEmpty else { break }
+      events += data
+    }
+    #expect(events.compactMap { $0["version"]?.integer } == Array(1...12))
+    let end = try await client.get("\(organization)/events?after=\(after)").json
+    #expect(end["next_after"]?.integer == after)
+  }
+
+  @Test(arguments: ["after=-1", "after=x", "after=", "cursor=abc", "limit=0"])
+  func `a place that is none is refused`(query: String) async throws {
+    let client = try await TestControlPlane.shared.client
+    let reply = try await client.get("\(try await client.makeOrganization())/events?\(query)")
+    #expect(reply.status == 422)
+  }
+
+  /// Everything that is hashed is in the feed: a client needs nothing else to check the chain.
+  @Test func `each event is chained to the one before and hashed as it is sent`() async throws {
+    let plane = try await TestControlPlane.shared
+    let organization = try await plane.client.makeOrganization()
+    _ = try await plane.client.makeProject(in: organization, "Zürich \\\"quoted\\\" 🚂")
+    let id = try #require(OrganizationID(String(organization.split(separator: "/")[2])))
+    let events = try #require(
+      try await plane.client.get("\(organization)/events").json["data"]?.array)
+    #expect(events.count == 3)
+    var previous = String(repeating: "0", count: 64)
+    for event in events {
+      #expect(event["previous_hash"] == .string(previous))
+      var envelope: [String: JSONValue] = [
+        "organization_id": .string(id.uuid.uuidString.lowercased())
+      ]
+      envelope["causation_id"] = event["command_id"]
+      envelope["request_id"] = event["request_id"]
+      for member in ["payload", "position", "schema_version", "type", "version"] {
+        envelope[member] = event[member]
+      }
+      let eventID = try #require(event["event_id"]?.string.flatMap(EventID.init))
+      envelope["event_id"] = .string(eventID.uuid.uuidString.lowercased())
+      envelope["actor_kind"] = event["actor"]?["kind"]
+      let actorID = try #require(event["actor"]?["id"]?.string.flatMap(UserID.init))
+      envelope["actor_id"] = .string(actorID.uuid.uuidString.lowercased())
+      let time = try #require(event["occurred_at"]?.string.flatMap(InternetTime.microseconds))
+      envelope["occurred_at"] = .integer(time)
+      let hash = SHA256.hash(try Self.bytes(previous), JSONValue.object(envelope).canonicalBytes())
+      #expect(event["hash"] == .string(hash.hexString))
+      previous = hash.hexString
+    }
+  }
+
+  private static func bytes(_ hexadecimal: String) throws -> [UInt8] {
+    let digits = Array(hexadecimal)
+    return try stride(from: 0, to: digits.count, by: 2).map {
+      try #require(UInt8(String(digits[$0...$0 + 1]), radix: 16))
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import Domain
+import EventStore
+import FoundationEssentials
+import Postgres
+import Support
+import Testing
+
+@testable import ControlPlane
+
+/// What commands write is what the tables' own queries read: every row equals the folded state.
+@Suite struct RowTests {
+  /// The tables that DOMAIN.md names and that exist so far, each with its typed counterpart. It may only grow.
+  static let counterparts: [String: [String]] = [
+    OrganizationTable.table.name: OrganizationTable.table.columns.map(\.name),
+    OrganizationSlugTable.table.name: OrganizationSlugTable.table.columns.map(\.name),
+    MembershipTable.table.name: MembershipTable.table.columns.map(\.name),
+    ProjectTable.table.name: ProjectTable.table.columns.map(\.name),
+    AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
+    IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
+  ]
+
+  /// Tables that are written by queries of their own.
+  static let others: Set = [
+    "events", "event_log_head", "personal_access_tokens", "schema_migrations", "server_secrets",
+    "snapshots", "users",
+  ]
+
+  @Test func `no table lacks its typed counterpart, and no counterpart its table`() async throws {
+    let names = try await Self.columns().keys
+    #expect(Set(names) == Self.others.union(Self.counterparts.keys))
+    for table in entityTables {
+      #expect(Self.counterparts[table.tableName] != nil, "\(table)")
+    }
+  }
+
+  @Test(arguments: counterparts.keys.sorted())
+  func `every column is written`(table: String) async throws {
+    let columns = try #require(try await Self.columns()[table])
+    #expect(Set(columns) == Set(Self.counterparts[table] ?? []))
+  }
+
+  @Test func `what was written is read again`() async throws {
+    let plane = try await TestControlPlane.shared
+    let organization = try await plane.makeOrganization()
+    let project = ProjectID(Identifiers.next())
+    var limits = ThresholdChanges()
+    limits.rateLimit = 1
+    limits.abuseThreshold = 2
+    limits.maxTokens = 3
+    limits.loopSensitivity = .medium
+    for command: WorkspaceCommand in [
+      .organization(.rename(name: "Zürich \"🚂\" {\\}", slug: nil)),
+      .project(.create(project, name: "A", environment: .test)),
+      .project(.change(project, name: "ä,\"b\"\n{}", thresholds: limits)),
+      .project(.setPanicMode(project, enabled: true, reason: "a\nleak")),
+      .project(.archive(project)), .organization(.archive),
+    ] {
+      _ = try await plane.handle(command, in: organization)
+      try await expectTablesEqualState(plane, organization, project)
+    }
+  }
+
+  private func expectTablesEqualState(
+    _ plane: TestControlPlane, _ organization: OrganizationID, _ project: ProjectID
+  ) async throws {
+    let adminID = plane.adminID
+    try await plane.database.withApplicationSession { session throws in
+      var state = StoredWorkspace()
+      for row in try session.execute(
+        EventLog.events(of: organization.uuid, after: 0, limit: 100), deadline: .soon)
+      {
+        try state.fold(RecordedEvent(row))
+      }
+      let workspace = state.workspace
+      let organizations = try session.execute(
+        OrganizationTable.find(organization), deadline: .soon)
+      #expect(try OrganizationRow(organizations[0]).organization == workspace.organization)
+      let slug = try #require(workspace.organization?.slug)
+      let holders = try session.execute(
+        OrganizationSlugTable.holders(of: [slug, "nobody"]), deadline: .soon)
+      #expect(
+        try holders.map { row throws in try row.decode((String, UUID).self).1 } == [
+          organization.uuid
+        ])
+      let roles = try session.execute(
+        MembershipTable.role(of: adminID, in: organization), deadline: .soon)
+      #expect(try roles[0].decode(Role.self) == workspace.members[adminID]?.role)
+      let projects = try session.execute(
+        ProjectTable.find(project, in: organization), deadline: .soon)
+      #expect(
+        try projects.first.map { row throws in try ProjectRow(row).project }
+          == workspace.projects[project])
+    }
+  }
+
+  private static func columns() async throws -> [String: [String]] {
+    try await TestControlPlane.shared.database.withSession { session throws in
+      let rows = try session.execute(
+        """
+        SELECT table_name::text, column_name::text FROM information_schema.columns \
+        WHERE table_schema = 'public'
+        """, deadline: .soon)
+      var columns: [String: [String]] = [:]
+      for row in rows {
+        let (table, column) = try row.decode((String, String).self)
+        columns[table, default: []].append(column)
+      }
+      return columns
+    }
+  }
+}
+
+extension EntityTable {
+  fileprivate static var tableName: String { table.name }
+}

@@ -1,0 +1,131 @@
+import Cryptography
+import FoundationEssentials
+import JSON
+import Postgres
+import Support
+import Testing
+
+@testable import EventStore
+
+@Suite struct HashChainTests {
+  /// A way to falsify each column of one event.
+  static let forgeries = [
+    "organization_id": "'00000000-0000-7000-8000-000000000000'",
+    "version": "version + 100",
+    "position": "position + 100",
+    "event_id": "'00000000-0000-7000-8000-000000000000'",
+    "type": "'thing.unhappened'",
+    "schema_version": "schema_version + 1",
+    "payload": "payload || '{\"number\": 4711}'",
+    "actor_kind": "'system'",
+    "actor_id": "NULL",
+    "request_id": "NULL",
+    "causation_id": "'00000000-0000-7000-8000-000000000000'",
+    "occurred_at": "occurred_at + interval '1 microsecond'",
+    "previous_hash": "sha256(previous_hash)",
+    "hash": "sha256(hash)",
+  ]
+
+  @Test func `every column has a forgery`() {
+    #expect(Set(EventLog.table.columns.map(\.name)) == Set(Self.forgeries.keys))
+  }
+
+  @Test(arguments: forgeries.keys.sorted(), [1, 3, 5])
+  func `a falsified column is found`(column: String, version: Int64) async throws {
+    let value = try #require(Self.forgeries[column])
+    try await Self.expectDefect(
+      after: "UPDATE events SET \(column) = \(value) WHERE version = \(version)")
+  }
+
+  @Test(arguments: [1, 3])
+  func `a deleted event is found`(version: Int64) async throws {
+    try await Self.expectDefect(after: "DELETE FROM events WHERE version = \(version)")
+  }
+
+  @Test func `two events in each other's place are found`() async throws {
+    try await Self.expectDefect(
+      after: """
+        UPDATE events SET version = 90 WHERE version = 2; \
+        UPDATE events SET version = 2 WHERE version = 3; \
+        UPDATE events SET version = 3 WHERE version = 90
+        """)
+  }
+
+  @Test func `an event that a forger hashed anew breaks the link behind it`() async throws {
+    try await Self.database.value.withSession { session throws in
+      try session.executeScript("BEGIN", deadline: .soon)
+      let events = try TestLog.all(session)
+      let victim = events[2]
+      var payload = try JSONObject(parsing: victim.payload)
+      payload.set("number", 4711)
+      let forged = UnrecordedEvent(
+        eventID: victim.eventID, type: victim.type, schemaVersion: victim.schemaVersion,
+        actorKind: victim.actorKind, actorID: victim.actorID, requestID: victim.requestID,
+        causationID: victim.causationID, occurredAt: victim.occurredAt
+      ).recorded(
+        payload: payload, organizationID: victim.organizationID,
+        after: StreamHead(version: 2, hash: victim.previousHash), position: victim.position)
+      #expect(
+        try HashChain.defect(in: forged, after: StreamHead(version: 2, hash: events[1].hash)) == nil
+      )
+      #expect(
+        try HashChain.defect(in: events[3], after: StreamHead(version: 3, hash: forged.hash))
+          == .brokenLink(organizationID: victim.organizationID, version: 4))
+      try session.executeScript("ROLLBACK", deadline: .soon)
+    }
+  }
+
+  @Test func `what was appended verifies as it is read back`() async throws {
+    let database = try await TestPostgres.database()
+    try await database.withApplicationSession { session throws in
+      let streams = [UUID(), UUID()]
+      for round in 1...4 { try TestLog.append(round, to: streams[round % 2], session) }
+      #expect(try TestLog.defect(session) == nil)
+      #expect(try TestLog.all(session).map(\.position) == Array(1...10))
+      let head = try session.execute(EventLog.head, deadline: .soon)
+      #expect(try head[0].decode(Int64.self) == 10)
+    }
+  }
+
+  /// Hashed by hand, so that the chain can be verified by another program.
+  @Test func `the hash is what the documentation says`() throws {
+    let stream = try #require(UUID(uuidString: "00000000-0000-7000-8000-00000000000A"))
+    let id = try #require(UUID(uuidString: "00000000-0000-7000-8000-00000000000B"))
+    var payload = JSONObject()
+    payload.set("slug", "acme")
+    payload.set("name", "Acme")
+    let event = UnrecordedEvent(
+      eventID: id, type: "organization.created", schemaVersion: 1, actorKind: "system",
+      actorID: nil, requestID: nil, causationID: id,
+      occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1)
+    ).recorded(payload: payload, organizationID: stream, after: .empty, position: 7)
+    let envelope = """
+      {"actor_kind":"system","causation_id":"00000000-0000-7000-8000-00000000000b",\
+      "event_id":"00000000-0000-7000-8000-00000000000b","occurred_at":1,\
+      "organization_id":"00000000-0000-7000-8000-00000000000a",\
+      "payload":{"name":"Acme","slug":"acme"},"position":7,"schema_version":1,\
+      "type":"organization.created","version":1}
+      """
+    let zeros = [UInt8](repeating: 0, count: 32)
+    #expect(event.previousHash == zeros)
+    #expect(event.hash == SHA256.hash(zeros, Array(envelope.utf8)).bytes)
+  }
+
+  private static let database = Task {
+    let database = try await TestPostgres.database()
+    try await database.withSession { session throws in
+      try TestLog.append(5, to: UUID(), session)
+      try session.executeScript(
+        "ALTER TABLE events DISABLE TRIGGER events_append_only", deadline: .soon)
+    }
+    return database
+  }
+
+  private static func expectDefect(after forgery: String) async throws {
+    try await database.value.withSession { session throws in
+      try session.executeScript("BEGIN; \(forgery)", deadline: .soon)
+      #expect(try TestLog.defect(session) != nil, "\(forgery)")
+      try session.executeScript("ROLLBACK", deadline: .soon)
+    }
+  }
+}

@@ -1,0 +1,53 @@
+"""Workspaces and projects, made over HTTP."""
+
+import concurrent.futures
+import http.client
+import itertools
+import json
+import threading
+
+from processes import TOKEN
+
+
+class Client:
+    """A connection per thread, kept open."""
+
+    def __init__(self, port):
+        self.port = port
+        self.threads = threading.local()
+
+    def request(self, method, path, body=None):
+        """The reply's bytes; anything but a 2xx raises."""
+        if not hasattr(self.threads, "connection"):
+            self.threads.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self.threads.connection
+        connection.request(
+            method, path, json.dumps(body) if body else None,
+            {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        if not 200 <= response.status < 300:
+            raise RuntimeError(f"{method} {path}: {response.status} {text.decode()}")
+        return text
+
+    def create(self, path, body):
+        return json.loads(self.request("POST", path, body))["id"]
+
+
+def make(port, workspaces, projects, prefix):
+    """The paths of new projects, that many in each of that many new workspaces."""
+    client = Client(port)
+    root = "/v1/organizations"
+
+    def workspace(number):
+        return client.create(root, {"name": f"{prefix} {number}"})
+
+    def project(task):
+        organization, number = task
+        path = f"{root}/{organization}/projects"
+        made = client.create(path, {"name": f"Project {number}", "environment": "live"})
+        return f"{path}/{made}"
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        organizations = list(pool.map(workspace, range(workspaces)))
+        return list(pool.map(project, itertools.product(organizations, range(projects))))

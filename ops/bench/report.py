@@ -1,0 +1,102 @@
+"""What is expected of the figures, and the table."""
+
+import collections.abc
+import dataclasses
+import operator
+
+from compare import WAYS
+
+
+@dataclasses.dataclass
+class Goal:
+    name: str
+    limit: float
+    holds: collections.abc.Callable[[float, float], bool]
+    figure: float
+    unit: str = ""
+
+    @property
+    def passed(self):
+        return self.holds(self.figure, self.limit)
+
+
+def goals(results):
+    """Every goal for which there is a figure."""
+    compared, growth = results["compared"], results.get("growth")
+    least, most = operator.ge, operator.le
+    found = []
+    if 32 in compared:
+        ratios = compared[32]["ratios"]
+        found.append(Goal("(b)/(a) at 32 connections", 1.0, least, ratios["b/a"]))
+        found.append(Goal("(d)/(e) at 32 connections", 0.75, least, ratios["d/e"]))
+    if 128 in compared:
+        found.append(Goal("(b)/(a) at 128 connections", 1.3, least, compared[128]["ratios"]["b/a"]))
+        found.append(Goal("RSS at 128 connections", 200, most, compared[128]["rss_mib"], " MiB"))
+    if 8 in compared:
+        p99 = compared[8]["ways"]["b"]["p99_ms"]
+        found.append(Goal("p99 of (b) at 8 connections", 6, most, p99, " ms"))
+    if growth:
+        count = f"{growth['long_log']['events']:,}"
+        for connections, ratio in growth["long_log/short_log"].items():
+            name = f"p50 of (b) at {connections}: {count} events / 10^3"
+            found.append(Goal(name, 1.2, most, ratio))
+        found.append(
+            Goal(f"start on {count} events", 2, most, growth["restart"]["start_seconds"], " s"))
+    return found
+
+
+def table(results):
+    lines = []
+    machine = results["machine"]
+    lines.append(
+        f"{machine['processors']} processors ({machine['model']}), load {machine['load']:.1f} at "
+        f"the start, PostgreSQL {results['postgres']['server_version']}, "
+        f"fsync {results['postgres']['fsync']}, "
+        f"synchronous_commit {results['postgres']['synchronous_commit']}")
+    lines += [f"  ({name}) {meaning}" for name, meaning in WAYS.items()]
+    lines.append("")
+    lines.append(
+        f"{'':>5} {'':4}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}   processor µs per request: "
+        f"client{'server':>8}{'PostgreSQL':>12}")
+    for connections, result in results["compared"].items():
+        for name, way in result["ways"].items():
+            lines.append(
+                f"{connections:>5} ({name}) {way['per_second']:>12,.0f}{way['p50_ms']:>9.2f}"
+                f"{way['p99_ms']:>9.2f}{'':>26}{way['client_us']:>9.0f}{way['server_us']:>8.0f}"
+                f"{way['postgres_us']:>12.0f}")
+        ratios = "   ".join(f"{key} = {value:.2f}" for key, value in result["ratios"].items())
+        lines.append(f"{'':>6}{ratios}   RSS {result['rss_mib']:.0f} MiB\n")
+    if growth := results.get("growth"):
+        lines += growth_lines(growth)
+    lines.append("Goals")
+    for goal in goals(results):
+        sign = ">=" if goal.holds is operator.ge else "<="
+        lines.append(
+            f"  {'pass' if goal.passed else 'FAIL'}  {goal.name}: {goal.figure:.2f}{goal.unit} "
+            f"({sign} {goal.limit:g}{goal.unit})")
+    return "\n".join(lines)
+
+
+def growth_lines(growth):
+    lines = [f"{'Latency of (b)':<38}{'p50, p99 at 1':>20}{'p50, p99 at 8':>20}"]
+    for stage in ("short_log", "long_log", "many_workspaces"):
+        point = growth[stage]
+        label = f"{point['events']:,} events, {point['workspaces']:,} workspaces"
+        columns = "".join(f"{pair(m):>20}" for m in point["latency"].values())
+        lines.append(f"  {label:<36}{columns}")
+    for key in ("long_log/short_log", "many_workspaces/long_log"):
+        ratios = "".join(f"{value:>20.2f}" for value in growth[key].values())
+        lines.append(f"  {'p50, ' + key:<36}{ratios}")
+    again, replay = growth["restart"], growth["replay"]
+    lines.append(
+        f"  start: {again['start_seconds']:.2f} s, first command of a cold workspace: "
+        f"{again['first_command_seconds'] * 1000:.0f} ms")
+    lines.append(
+        f"  replay (GET …?as_of= over {replay['events']:,} events, no snapshot): "
+        f"{replay['events_per_second']:,.0f} events/s")
+    lines.append(f"  RSS at the end: {growth['rss_mib']:.0f} MiB\n")
+    return lines
+
+
+def pair(measurement):
+    return f"{measurement['p50_ms']:.2f}, {measurement['p99_ms']:.2f} ms"

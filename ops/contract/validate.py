@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Checks openapi.yaml: OpenAPI 3.1 itself, then the house rules that DESIGN and the wire conventions ask for.
+
+usage: validate.py [DOCUMENT]     prints one line for each finding; the exit status is 1 when there are any
+"""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+METHODS = ("get", "put", "post", "patch", "delete")
+DOCUMENT_URI = "urn:signalbox:contract"
+
+
+class Contract:
+    """The document, with references resolved on the way."""
+
+    def __init__(self, document):
+        self.document = document
+        resource = Resource(contents=document, specification=DRAFT202012)
+        self.registry = Registry().with_resource(DOCUMENT_URI, resource)
+
+    def at(self, node):
+        while isinstance(node, dict) and "$ref" in node:
+            target = self.document
+            for part in node["$ref"].removeprefix("#/").split("/"):
+                target = target[part]
+            node = target
+        return node
+
+    def operations(self):
+        for path, item in self.document["paths"].items():
+            for method in METHODS:
+                if method in item:
+                    shared = item.get("parameters", [])
+                    yield Operation(self, path, method, item[method], shared)
+
+    def errors(self, schema, value):
+        absolute = _with_absolute_references(schema)
+        validator = Draft202012Validator(
+            absolute, registry=self.registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        return [error.message for error in validator.iter_errors(value)]
+
+
+class Operation:
+    """One operation, with the facts about it that decide which replies it must list."""
+
+    def __init__(self, contract, path, method, definition, shared):
+        self.contract, self.path, self.method, self.definition = contract, path, method, definition
+        self.label = f"{method.upper()} {path}"
+        self.parameters = {
+            parameter["name"]: parameter
+            for parameter in map(contract.at, shared + definition.get("parameters", []))}
+        self.versioned = path.startswith("/v1/")
+        self.tenant = "{organization}" in path
+        self.change = method != "get"
+        self.body = contract.at(definition.get("requestBody"))
+        self.responses = {
+            status: contract.at(response) for status, response in definition["responses"].items()}
+
+    def expected_statuses(self):
+        """Exactly the replies that can occur, from what the operation takes."""
+        statuses = {"200"}
+        if self.method == "post" and not self.path.endswith("/archive"):
+            statuses |= {"201"}
+        if self.versioned:
+            statuses |= {"401", "406", "422", "503"}
+        if self.tenant:
+            statuses |= {"403", "404"}
+        if self.body:
+            statuses |= {"400", "413", "415"}
+        if self.change:
+            statuses |= {"409"}
+        if "Idempotency-Key" in self.parameters:
+            statuses |= {"400"}
+        if "If-Match" in self.parameters:
+            statuses |= {"400", "412", "428"}
+        if "If-None-Match" in self.parameters:
+            statuses |= {"304", "400"}
+        return statuses | {"/readyz": {"503"}, "/problems/{code}": {"404"}}.get(self.path, set())
+
+
+def document_findings(contract):
+    """The document as a whole."""
+    references = {
+        node["$ref"] for node in _walk(contract.document) if isinstance(node.get("$ref"), str)}
+    defined = {
+        f"#/components/{kind}/{name}"
+        for kind, components in contract.document["components"].items() for name in components}
+    if references - defined:
+        yield from (f"{reference} is not defined" for reference in sorted(references - defined))
+        return
+    for error in OpenAPIV31SpecValidator(contract.document).iter_errors():
+        yield f"{'/'.join(map(str, error.path))}: {error.message}"
+    ids = Counter(operation.definition.get("operationId") for operation in contract.operations())
+    yield from (f"operationId {name} is used {count} times" for name, count in ids.items() if count > 1)
+    for component in sorted(defined - references):
+        if not component.startswith("#/components/securitySchemes/"):
+            yield f"{component} is not used"
+
+
+def operation_findings(operation):
+    """What every operation must say of itself."""
+    definition = operation.definition
+    for key in ("operationId", "summary", "description", "tags"):
+        if not definition.get(key):
+            yield f"{key} is missing"
+    if not re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)*", definition.get("operationId", "")):
+        yield "operationId is not in camelCase"
+    declared = {tag["name"] for tag in operation.contract.document["tags"]}
+    yield from (f"tag {tag} is not declared" for tag in set(definition["tags"]) - declared)
+    permission = definition.get("x-signalbox-permission")
+    if operation.tenant and not re.fullmatch(r"[a-z_]+:[a-z_]+", permission or ""):
+        yield "x-signalbox-permission is missing or malformed"
+    if not operation.tenant and permission is not None:
+        yield "x-signalbox-permission on an operation outside any workspace"
+    if (definition.get("security") == []) == operation.versioned:
+        yield "exactly the operations of /v1 need a token"
+    yield from (
+        f"parameter {name} is missing" for name in _required_parameters(operation)
+        if name not in operation.parameters)
+
+
+def _required_parameters(operation):
+    yield "X-Request-Id"
+    if operation.change:
+        yield "dry_run"
+    if operation.method == "post":
+        yield "Idempotency-Key"
+    if operation.method in ("patch", "delete") or operation.path.endswith("/archive"):
+        yield "If-Match"
+
+
+def response_findings(operation):
+    """The set of replies, and what each must carry."""
+    expected, documented = operation.expected_statuses(), set(operation.responses)
+    yield from (f"{status} is missing" for status in sorted(expected - documented))
+    yield from (f"{status} cannot occur" for status in sorted(documented - expected))
+    for status, response in operation.responses.items():
+        headers = response.get("headers", {})
+        for name in _required_headers(operation, status):
+            if name not in headers:
+                yield f"{status} lacks the header {name}"
+        types = set(response.get("content", {}))
+        if status >= "400" and types != {"application/problem+json"}:
+            yield f"{status} is not application/problem+json"
+        if (status == "304") == bool(types):
+            yield f"{status}: only 304 has no content"
+
+
+def _required_headers(operation, status):
+    yield "X-Request-Id"
+    if status == "401":
+        yield "WWW-Authenticate"
+    if status == "503":
+        yield "Retry-After"
+    if status == "201":
+        yield from ("Location", "ETag", "Signalbox-Position", "Idempotency-Replayed")
+    if status in ("304", "412") or (status == "200" and "If-None-Match" in operation.parameters):
+        yield "ETag"
+    if status == "200" and operation.change and operation.method != "post":
+        yield from ("ETag", "Signalbox-Position")
+
+
+def example_findings(operation):
+    """Every body has an example."""
+    media = list((operation.body or {}).get("content", {}).items())
+    for response in operation.responses.values():
+        media += response.get("content", {}).items()
+    for name, definition in media:
+        if name.endswith("json") and not _has_example(operation.contract, definition):
+            yield f"a body of {name} has no example"
+
+
+def _has_example(contract, media):
+    schemas = [contract.at(media["schema"])]
+    schemas += map(contract.at, schemas[0].get("oneOf", []))
+    return "example" in media or "examples" in media or any("examples" in one for one in schemas)
+
+
+def schema_findings(contract):
+    """Examples obey their schemas; objects are closed or say that they are open; members are in snake_case."""
+    for node in _walk(contract.document):
+        schema, examples = node.get("schema", node), list(_examples(node))
+        for example in examples:
+            for message in contract.errors(schema, example):
+                yield f"the example {_short(example)} breaks its schema: {message}"
+    for name, schema in contract.document["components"]["schemas"].items():
+        if "object" in str(schema.get("type")) and name != "Contract":
+            if "additionalProperties" not in schema:
+                yield f"schema {name} does not say whether it is open"
+        for member in schema.get("properties", {}):
+            if not re.fullmatch(r"[a-z]+(?:_[a-z]+)*", member):
+                yield f"schema {name}: {member} is not in snake_case"
+
+
+def _examples(node):
+    if "example" in node:
+        yield node["example"]
+    examples = node.get("examples")
+    if isinstance(examples, list):
+        yield from examples
+    elif isinstance(examples, dict) and "schema" in node:
+        yield from (example["value"] for example in examples.values())
+
+
+def _walk(node):
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _walk(child)
+
+
+def _with_absolute_references(node):
+    if isinstance(node, dict):
+        return {
+            key: DOCUMENT_URI + value if key == "$ref" else _with_absolute_references(value)
+            for key, value in node.items() if key not in ("example", "examples")}
+    return [_with_absolute_references(child) for child in node] if isinstance(node, list) else node
+
+
+def _short(value):
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def main(arguments):
+    default = Path(__file__).resolve().parents[2] / "openapi.yaml"
+    path = Path(arguments[0]) if arguments else default
+    contract = Contract(yaml.safe_load(path.read_text(encoding="utf-8")))
+    findings = [*document_findings(contract)]
+    # The house rules read what the specification promises, so they wait until it is kept.
+    if not findings:
+        findings += schema_findings(contract)
+        for operation in contract.operations():
+            for rule in (operation_findings, response_findings, example_findings):
+                findings += (f"{operation.label}: {finding}" for finding in rule(operation))
+    for finding in findings:
+        print(finding)
+    count = sum(1 for _ in contract.operations())
+    print(f"{path.name}: {count} operations, {len(findings)} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
