@@ -167,7 +167,7 @@ package final class QueryReader {
   /// the largest.
   private static func integer(_ text: String) -> Int64? {
     let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
-    guard (1...32).contains(digits.count),
+    guard !digits.isEmpty,
       digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
     else { return nil }
     return Int64(text) ?? (digits.count == text.utf8.count ? .max : .min)
