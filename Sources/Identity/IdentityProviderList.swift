@@ -51,8 +51,12 @@ extension IdentityProvider {
       }
     }
     let audience = json["audience"] ?? .null
-    let audiences =
-      try audience.string.map { [$0] } ?? Self.strings(audience, called: "audience")
+    let audiences: [String]
+    if let only = audience.string {
+      audiences = [only]
+    } else {
+      audiences = try Self.strings(audience, called: "audience")
+    }
     let url = json["jwks_url"]
     guard url == nil || url?.string != nil else { throw .init("jwks_url", "is not a string") }
     try self.init(

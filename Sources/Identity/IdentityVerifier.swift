@@ -1,3 +1,4 @@
+import JSON
 package import Logging
 
 /// Who a token speaks for, after everything about it was checked.

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import JSON
 import NIOCore
+import NIOHTTP1
 
 /// Reads the document at a URL, of which `IdentityProvider` has checked that it may be read.
 package typealias DocumentFetch = @Sendable (_ url: String) async throws -> [UInt8]

@@ -118,7 +118,8 @@ struct ClaimTests {
     }
     // 64 bytes take 86 characters, of whose last only two bits count: another spelling of the same signature.
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    let last = try #require(alphabet.firstIndex(of: try #require(token.last)))
+    let character = try #require(token.last)
+    let last = try #require(alphabet.firstIndex(of: character))
     let forged = token.dropLast() + String(alphabet[alphabet.index(after: last)])
     #expect(await refusal(of: String(forged), by: verifier).contains("canonical"))
   }

@@ -88,8 +88,8 @@ struct TestKey: Sendable {
   private static func number(_ bytes: Data) -> JSONValue { .string(Base64URL.encode(Array(bytes))) }
 }
 
-extension JSONValue: @retroactive ExpressibleByStringLiteral {
-  public init(stringLiteral value: String) { self = .string(value) }
+extension JSONValue: ExpressibleByStringLiteral {
+  package init(stringLiteral value: String) { self = .string(value) }
 }
 
 /// The encodings of an RSA public key.

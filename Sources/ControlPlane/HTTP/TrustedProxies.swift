@@ -38,7 +38,7 @@ package struct TrustedProxies: Sendable {
     }
     var networks: [Network] = []
     for entry in list.split(separator: ",", omittingEmptySubsequences: false) {
-      networks.append(try Self.network(String(entry.trimmingSpaces)))
+      networks.append(try Self.network(String(Substring(entry.utf8.trimmingSpaces))))
     }
     self.networks = networks
   }
@@ -57,10 +57,10 @@ package struct TrustedProxies: Sendable {
     var hop = address
     var hops = 0
     for line in lines.reversed() {
-      var rest = line[...]
+      var rest = line.utf8[...]
       while hops < Self.maximumHops, isTrusted(hop) {
-        let comma = rest.utf8.lastIndex(of: UInt8(ascii: ","))
-        let entry = comma.map { rest[rest.utf8.index(after: $0)...] } ?? rest
+        let comma = rest.lastIndex(of: UInt8(ascii: ","))
+        let entry = comma.map { rest[rest.index(after: $0)...] } ?? rest
         guard let next = Self.address(ofHop: entry.trimmingSpaces) else { return hop.description }
         hop = next
         hops += 1
@@ -76,24 +76,24 @@ package struct TrustedProxies: Sendable {
   }
 
   /// The address of an entry, which may come with a port, and then with brackets around IPv6.
-  private static func address(ofHop entry: Substring) -> IPAddress? {
-    if entry.utf8.first == UInt8(ascii: "[") {
-      guard let end = entry.utf8.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+  private static func address(ofHop entry: Substring.UTF8View) -> IPAddress? {
+    if entry.first == UInt8(ascii: "[") {
+      guard let end = entry.firstIndex(of: UInt8(ascii: "]")) else { return nil }
       let inside = entry[..<end].dropFirst()
       let port = entry[end...].dropFirst()
-      guard inside.utf8.contains(UInt8(ascii: ":")) else { return nil }
-      return port.isEmpty || isPort(port) ? IPAddress(inside) : nil
+      guard inside.contains(UInt8(ascii: ":")), port.isEmpty || isPort(port) else { return nil }
+      return IPAddress(Substring(inside))
     }
-    guard let colon = entry.utf8.firstIndex(of: UInt8(ascii: ":")), isPort(entry[colon...]) else {
-      return IPAddress(entry)
+    guard let colon = entry.firstIndex(of: UInt8(ascii: ":")), isPort(entry[colon...]) else {
+      return IPAddress(Substring(entry))
     }
-    return IPAddress(entry[..<colon])
+    return IPAddress(Substring(entry[..<colon]))
   }
 
-  private static func isPort(_ text: Substring) -> Bool {
-    guard text.utf8.first == UInt8(ascii: ":") else { return false }
+  private static func isPort(_ text: Substring.UTF8View) -> Bool {
     let digits = text.dropFirst()
-    return digits.isDecimal && UInt16(digits) != nil
+    return text.first == UInt8(ascii: ":") && digits.isDecimal
+      && UInt16(Substring(digits)) != nil
   }
 
   private static func network(_ entry: String) throws(Invalid) -> Network {
@@ -104,12 +104,13 @@ package struct TrustedProxies: Sendable {
     }
     guard parts.count == 2 else { return Network(base: base, mask: .max) }
     let width = entry.utf8.contains(UInt8(ascii: ":")) ? 128 : 32
-    guard parts[1].isDecimal, let length = Int(parts[1]), 0...width ~= length else {
-      throw Invalid(description: "'\(entry)' has no prefix length from 1 to \(width) after the slash")
+    guard parts[1].utf8.isDecimal, let length = Int(parts[1]), 0...width ~= length else {
+      throw Invalid(
+        description: "'\(entry)' has no prefix length from 1 to \(width) after the slash")
     }
     guard length > 0 else {
       throw Invalid(
-        description: "'\(entry)' trusts everybody, and then a client's address is what it says it is")
+        description: "'\(entry)' trusts everybody, so that clients could say any address is theirs")
     }
     let mask = UInt128.max << UInt128(width - length)
     let first = IPAddress(bits: base.bits & mask)
@@ -120,16 +121,16 @@ package struct TrustedProxies: Sendable {
   }
 }
 
-extension Substring {
+extension Substring.UTF8View {
   /// Without the spaces and tabs at its ends (RFC 9110 §5.6.3).
-  fileprivate var trimmingSpaces: Substring {
+  fileprivate var trimmingSpaces: Substring.UTF8View {
     let isSpace: (UInt8) -> Bool = { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-    let head = utf8.drop(while: isSpace)
-    guard let last = head.lastIndex(where: { !isSpace($0) }) else { return "" }
-    return self[head.startIndex...last]
+    let head = drop(while: isSpace)
+    guard let last = head.lastIndex(where: { !isSpace($0) }) else { return head }
+    return head[...last]
   }
 
   fileprivate var isDecimal: Bool {
-    !isEmpty && utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+    !isEmpty && allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
   }
 }
