@@ -1,4 +1,5 @@
 package import FoundationEssentials
+import Glibc
 package import Postgres
 import Synchronization
 
@@ -37,6 +38,10 @@ package actor LogTail {
 
   private static let batchLimit: Int64 = 1000
   private static let rememberedTopics = 100_000
+  /// Fewer say nothing about who comes next.
+  private static let worthGathering = 4
+  /// In microseconds: less than a query takes with its hops when the machine is busy.
+  private static let gathering: UInt32 = 200
 
   private nonisolated let connection: Connection
   private nonisolated let state = Mutex(State())
@@ -63,7 +68,8 @@ package actor LogTail {
         defer { state.isSettling = true }
         return !state.isSettling
       }
-      if isFirst { Task { await self.answerThoseWhoWait() } }
+      // At once: a task of its own would be scheduled on another thread first, only to hop to this actor's.
+      if isFirst { Task.immediate { await self.answerThoseWhoWait() } }
     }
     return try result.get()
   }
@@ -107,6 +113,8 @@ package actor LogTail {
         result = .failure(error as? PostgresError ?? PostgresError(.misuse, reason: "\(error)"))
       }
       for continuation in waiting { continuation.resume(returning: result) }
+      // Those who come back within moments share the next query, instead of taking turns with those who wait.
+      if waiting.count >= Self.worthGathering { usleep(Self.gathering) }
     }
   }
 
