@@ -61,7 +61,8 @@ struct VerificationKey: Sendable {
     (try? verifier.verify(signature, signs: message)) ?? false
   }
 
-  private static func number(_ member: String, of jwk: JSONValue) -> (text: String, bytes: [UInt8])? {
+  private static func number(_ member: String, of jwk: JSONValue) -> (text: String, bytes: [UInt8])?
+  {
     guard let text = jwk[member]?.string, let bytes = Base64URL.decode(text), !bytes.isEmpty else {
       return nil
     }

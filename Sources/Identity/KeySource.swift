@@ -74,7 +74,8 @@ final class KeySource: Sendable {
         refresh.cancel()
       }
       let failures = state.withLock { $0.failures }
-      try? await Task.sleep(for: succeeded ? interval : min(interval, Self.backoff(after: failures)))
+      let pause = succeeded ? interval : min(interval, Self.backoff(after: failures))
+      try? await Task.sleep(for: pause)
     }
   }
 

@@ -5,6 +5,12 @@
 /// comments, no address literals, no UTF-8 (RFC 6531); so an address has no character that means
 /// something else in SMTP or in a header.
 package struct EmailAddress: Sendable, Hashable, Redacted {
+  /// What is accepted, in words, for whoever gave something else.
+  package static let rule = """
+    must be an e-mail address such as ada@example.com: at most 254 characters, 64 of them before \
+    the @, ASCII only, without quotes, spaces, comments or an IP address
+    """
+
   /// The address as it was given: personal data, not for logs.
   package let text: String
 
@@ -24,7 +30,7 @@ package struct EmailAddress: Sendable, Hashable, Redacted {
   package var normalized: String { text.lowercased() }
 
   /// The part behind the `@`, as it was given.
-  package var domain: String { String(text[text.index(after: text.firstIndex(of: "@")!)...]) }
+  var domain: String { String(text[text.index(after: text.firstIndex(of: "@")!)...]) }
 
   package var description: String { "<e-mail address>" }
 

@@ -50,9 +50,9 @@ struct InternetMessage {
   private static func subject(_ text: String) -> String {
     var words = [""]
     for scalar in text.unicodeScalars.map({ $0.endsLine ? " " : $0 }) {
-      // 45 bytes are 60 characters in base64, and an encoded word has at most 75. A character must
-      // not be divided between two words (RFC 2047, sections 2 and 5).
-      if words[words.count - 1].utf8.count + UTF8.width(scalar) > 45 { words.append("") }
+      // 39 bytes make a word of 64 characters: the first line, "Subject:" included, has at most 76.
+      // A character must not be divided between two words (RFC 2047, sections 2 and 5).
+      if words[words.count - 1].utf8.count + UTF8.width(scalar) > 39 { words.append("") }
       words[words.count - 1].unicodeScalars.append(scalar)
     }
     let plain = words.joined()

@@ -24,7 +24,6 @@ package final class MailQueue: Sendable {
   private let mailer: any Mailer
   private let capacity: Int
   private let delays: [Duration]
-  private let grace: Duration
   private let onFailure: @Sendable (MailError) -> Void
   private let state = Mutex(State())
   private let wakeups: AsyncStream<Void>
@@ -33,17 +32,15 @@ package final class MailQueue: Sendable {
   /// - Parameters:
   ///   - capacity: how many mails may wait.
   ///   - delays: before the second attempt and those that follow.
-  ///   - grace: once `run` is cancelled, no attempt begins later than this.
   ///   - onFailure: called once for every mail that is given up.
   package init(
     mailer: any Mailer, capacity: Int = 1000,
     delays: [Duration] = [.seconds(1), .seconds(10), .seconds(60), .seconds(300)],
-    grace: Duration = .seconds(10), onFailure: @escaping @Sendable (MailError) -> Void
+    onFailure: @escaping @Sendable (MailError) -> Void
   ) {
     self.mailer = mailer
     self.capacity = capacity
     self.delays = delays
-    self.grace = grace
     self.onFailure = onFailure
     (wakeups, wakeup) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
@@ -71,8 +68,8 @@ package final class MailQueue: Sendable {
     return isTaken
   }
 
-  /// Delivers until its task is cancelled; then tries once more what is due, gives up the rest, and
-  /// returns. To be called once.
+  /// Delivers until its task is cancelled; then finishes the attempt that has begun, gives up the
+  /// rest, and returns. To be called once.
   package func run() async {
     await withDiscardingTaskGroup { group in
       // Ends when the task is cancelled.
@@ -85,14 +82,12 @@ package final class MailQueue: Sendable {
           }
         }
       }
-      group.cancelAll()
     }
-    state.withLock { $0.isClosed = true }
-    let end = ContinuousClock.now + grace
-    while ContinuousClock.now < end, let entry = nextDue() { _ = await attempt(entry) }
-    for entry in state.withLock({ $0.entries }) {
-      _ = settle(entry, .unavailable(reason: "the process ended first"))
+    let rest = state.withLock { state in
+      state.isClosed = true
+      return state.entries
     }
+    for entry in rest { _ = settle(entry, .unavailable(reason: "the process ended first")) }
   }
 
   private func nextDue() -> Entry? {
@@ -113,7 +108,7 @@ package final class MailQueue: Sendable {
   private func settle(_ entry: Entry, _ error: MailError?) -> ContinuousClock.Instant? {
     let due = state.withLock { state -> ContinuousClock.Instant? in
       guard let index = state.entries.firstIndex(where: { $0.id == entry.id }) else { return nil }
-      if error?.isTransient == true, entry.attempts < delays.count, !state.isClosed {
+      if case .unavailable = error, entry.attempts < delays.count, !state.isClosed {
         let due = ContinuousClock.now + delays[entry.attempts]
         state.entries[index].attempts += 1
         state.entries[index].due = due

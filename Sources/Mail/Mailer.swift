@@ -1,3 +1,6 @@
+import Glibc
+import Synchronization
+
 /// A mail to one recipient, in plain text.
 package struct MailMessage: Sendable, Equatable, Redacted {
   package let to: EmailAddress
@@ -31,22 +34,51 @@ package enum MailError: Error, Equatable, Sendable, CustomStringConvertible {
   case refused(code: Int)
   /// A later attempt may succeed: no connection, no answer, no TLS, or a reply from 400 to 499.
   case unavailable(reason: String)
-  /// No attempt will succeed before somebody changes the configuration, or an account at the server.
-  case misconfigured(reason: String)
-
-  /// Whether it makes sense to try again.
-  package var isTransient: Bool {
-    switch self {
-    case .unavailable: true
-    case .refused, .misconfigured: false
-    }
-  }
 
   package var description: String {
     switch self {
-    case .refused(let code): "the mail server refused the mail for good, with \(code)"
+    case .refused(let code): "the mail server refused for good, with \(code)"
     case .unavailable(let reason): "the mail server is unavailable: \(reason)"
-    case .misconfigured(let reason): "mail is misconfigured: \(reason)"
+    }
+  }
+}
+
+/// Takes mails and keeps the newest of them in memory, for development: nothing leaves the process.
+package final class Mailbox: Mailer {
+  /// A mail, and when it came.
+  package struct Item: Sendable, Equatable {
+    /// From 1 on, in the order in which the mails came.
+    package let id: Int64
+    /// Microseconds since the Unix epoch.
+    package let receivedAt: Int64
+    package let message: MailMessage
+  }
+
+  private struct State {
+    var items: [Item] = []
+    var lastID: Int64 = 0
+  }
+
+  private let capacity: Int
+  private let state = Mutex(State())
+
+  /// - Parameter capacity: how many mails are kept.
+  package init(capacity: Int = 100) {
+    self.capacity = capacity
+  }
+
+  /// Newest first.
+  package var messages: [Item] { state.withLock { $0.items.reversed() } }
+
+  /// Never throws.
+  package func send(_ message: MailMessage) async {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    let now = Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+    state.withLock { state in
+      state.lastID += 1
+      state.items.append(Item(id: state.lastID, receivedAt: now, message: message))
+      if state.items.count > capacity { state.items.removeFirst() }
     }
   }
 }

@@ -1,75 +1,133 @@
+import CCurl
 import Glibc
-import Synchronization
 
-/// Sends mails over SMTP, one after the other, each over a connection of its own.
+/// Sends mails over SMTP, each over a connection of its own.
 ///
-/// libcurl blocks, so that the actor lives on a thread of its own (see ARCHITECTURE.md, "Threads").
-package actor SMTPMailer: Mailer {
+/// libcurl blocks, so each attempt has a thread of its own as well.
+package struct SMTPMailer: Mailer {
   private let configuration: SMTPConfiguration
-  private let thread = MailThread()
 
-  package init(_ configuration: SMTPConfiguration) {
+  /// Reads `smtp://user:password@mail.example.com:587?from=noreply@example.com`, or `smtps://`.
+  ///
+  /// The ports 587 and 465, and the credentials, may be left out. `smtp://` demands STARTTLS, except
+  /// of this very host; `tls=off` and `tls=required` say otherwise.
+  ///
+  /// - Throws: `MailConfigurationError`, which says what is wrong, and repeats nothing of the URL.
+  package init(url: String) throws(MailConfigurationError) {
+    self.init(try SMTPConfiguration(parsing: url))
+  }
+
+  init(_ configuration: SMTPConfiguration) {
     self.configuration = configuration
   }
 
-  package nonisolated var unownedExecutor: UnownedSerialExecutor {
-    thread.asUnownedSerialExecutor()
-  }
-
-  package func send(_ message: MailMessage) throws(MailError) {
-    let data = InternetMessage(
-      message, from: configuration.sender, time: time(nil),
-      id: .random(in: UInt128.min...UInt128.max))
-    try SMTPTransfer(configuration).send(data, to: message.to)
+  package func send(_ message: MailMessage) async throws(MailError) {
+    let configuration = configuration
+    let result: Result<Void, MailError> = await withCheckedContinuation { continuation in
+      let code = startThread {
+        continuation.resume(
+          returning: Result { () throws(MailError) in
+            let data = InternetMessage(
+              message, from: configuration.sender, time: time(nil),
+              id: .random(in: UInt128.min...UInt128.max))
+            try SMTPTransfer(configuration).send(data, to: message.to)
+          })
+      }
+      if code != 0 {
+        continuation.resume(returning: .failure(.unavailable(reason: "no thread: errno \(code)")))
+      }
+    }
+    try result.get()
   }
 }
 
-/// A serial executor on a thread that ends when there is nothing to do, since mails are rare.
-private final class MailThread: SerialExecutor {
-  private struct State {
-    var jobs: [UnownedJob] = []
-    var isRunning = false
-  }
+/// One mail over one connection, which lasts as long as this value.
+private struct SMTPTransfer: ~Copyable {
+  private let handle: UnsafeMutableRawPointer
+  private let sender: EmailAddress
 
-  private let state = Mutex(State())
+  /// Once per process, before anything else of libcurl.
+  private static let initialization = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
 
-  func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    let mustStart = state.withLock { state in
-      state.jobs.append(job)
-      defer { state.isRunning = true }
-      return !state.isRunning
+  init(_ configuration: SMTPConfiguration) throws(MailError) {
+    try require(Self.initialization)
+    guard let handle = curl_easy_init() else {
+      throw .unavailable(reason: "libcurl has no memory")
     }
-    if mustStart { start() }
-  }
-
-  private func run() {
-    while let job = next() { job.runSynchronously(on: asUnownedSerialExecutor()) }
-  }
-
-  private func next() -> UnownedJob? {
-    state.withLock { state in
-      state.isRunning = !state.jobs.isEmpty
-      return state.isRunning ? state.jobs.removeFirst() : nil
+    self.handle = handle
+    sender = configuration.sender
+    try set(CURLOPT_URL, configuration.url)
+    // A proxy from the environment: it could not be told from a server on this host.
+    try set(CURLOPT_NOPROXY, "*")
+    try set(CURLOPT_NOSIGNAL, 1)
+    try set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.milliseconds)
+    try set(CURLOPT_TIMEOUT_MS, configuration.timeout.milliseconds)
+    // In seconds. It bounds the answer to QUIT as well, which the others do not.
+    try set(CURLOPT_SERVER_RESPONSE_TIMEOUT, (configuration.timeout.milliseconds + 999) / 1000)
+    let security = configuration.security == .startTLS ? CURLUSESSL_ALL : CURLUSESSL_NONE
+    try set(CURLOPT_USE_SSL, Int(security.rawValue))
+    try set(CURLOPT_SSL_VERIFYPEER, 1)
+    try set(CURLOPT_SSL_VERIFYHOST, 2)
+    try set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2.rawValue))
+    if let (user, password) = configuration.credentials {
+      try set(CURLOPT_USERNAME, user)
+      try set(CURLOPT_PASSWORD, password)
     }
   }
 
-  private func start() {
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, &attributes,
-      { argument in
-        // Signals belong to the threads that expect them; SIGPIPE, to nobody.
-        var all = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_BLOCK, &all, nil)
-        Unmanaged<MailThread>.fromOpaque(argument!).takeRetainedValue().run()
-        return nil
-      }, Unmanaged.passRetained(self).toOpaque())
-    precondition(code == 0, "pthread_create: errno \(code)")
+  deinit { curl_easy_cleanup(handle) }
+
+  func send(_ message: InternetMessage, to recipient: EmailAddress) throws(MailError) {
+    let recipients = curl_slist_append(nil, "<\(recipient.text)>")
+    defer { curl_slist_free_all(recipients) }
+    try set(CURLOPT_MAIL_FROM, "<\(sender.text)>")
+    try require(ccurl_set_list(handle, CURLOPT_MAIL_RCPT, recipients))
+    try set(CURLOPT_UPLOAD, 1)
+    try require(ccurl_set_size(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(message.bytes.count)))
+    // The default would write to standard output what a server sends.
+    try require(ccurl_set_transfer(handle, CURLOPT_WRITEFUNCTION) { _, size, count, _ in
+      size * count
+    })
+    try require(ccurl_set_transfer(handle, CURLOPT_READFUNCTION, readRest))
+    let result = message.bytes.withUnsafeBytes { bytes in
+      var rest = bytes
+      return withUnsafeMutablePointer(to: &rest) { rest in
+        let result = ccurl_set_context(handle, CURLOPT_READDATA, rest)
+        return result == CURLE_OK ? curl_easy_perform(handle) : result
+      }
+    }
+    try require(result, reply: ccurl_response_code(handle))
+  }
+
+  private func set(_ option: CURLoption, _ value: String) throws(MailError) {
+    try require(ccurl_set_string(handle, option, value))
+  }
+
+  private func set(_ option: CURLoption, _ value: Int) throws(MailError) {
+    try require(ccurl_set_long(handle, option, value))
+  }
+}
+
+/// libcurl's read callback: the context is a buffer of what is still to be sent.
+private let readRest: ccurl_transfer = { buffer, size, count, context in
+  guard let rest = context?.assumingMemoryBound(to: UnsafeRawBufferPointer.self) else { return 0 }
+  let chunk = UnsafeRawBufferPointer(rebasing: rest.pointee.prefix(size * count))
+  UnsafeMutableRawBufferPointer(start: buffer, count: size * count).copyMemory(from: chunk)
+  rest.pointee = UnsafeRawBufferPointer(rebasing: rest.pointee.dropFirst(chunk.count))
+  return chunk.count
+}
+
+/// - Parameter reply: the server's last one. It is the reason only where libcurl does not know of
+///   another: the reply before a timeout, say, may be any.
+private func require(_ result: CURLcode, reply: Int = 0) throws(MailError) {
+  switch (result, reply) {
+  case (CURLE_OK, _): return
+  case (CURLE_LOGIN_DENIED, 400...599), (CURLE_SEND_ERROR, 400...599),
+    (CURLE_WEIRD_SERVER_REPLY, 400...599), (CURLE_REMOTE_ACCESS_DENIED, 400...599):
+    throw reply < 500
+      ? .unavailable(reason: "the server answered \(reply)") : .refused(code: reply)
+  default:
+    // A constant text, which names neither host nor data.
+    throw .unavailable(reason: String(cString: curl_easy_strerror(result)))
   }
 }

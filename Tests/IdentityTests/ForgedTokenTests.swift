@@ -13,7 +13,9 @@ struct ForgedTokenTests {
     return (issuer, verifier)
   }
 
-  @Test(arguments: ["none", "None", "NONE", "nOnE", "", "HS256", "HS512", "RS512", "es256", "PS256"])
+  @Test(arguments: [
+    "none", "None", "NONE", "nOnE", "", "HS256", "HS512", "RS512", "es256", "PS256",
+  ])
   func `no algorithm but the pinned ones is accepted, whatever its signature`(name: String)
     async throws
   {
@@ -136,7 +138,8 @@ struct ForgedTokenTests {
     #expect(await refusal(of: try key.token(), by: verifier).contains("signature"))
   }
 
-  @Test func `another issuer's key is no good, even under the name of this issuer's`() async throws {
+  @Test func `another issuer's key is no good, even under the name of this issuer's`() async throws
+  {
     let (ours, theirs) = (TestKey.es256("a"), TestKey.es256("a"))
     let issuer = TestIssuer([ours])
     let other = "https://other.example.com"

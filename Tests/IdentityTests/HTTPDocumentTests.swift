@@ -33,7 +33,8 @@ struct HTTPDocumentTests {
     for (size, isRead) in [(limit, true), (limit + 1, false)] {
       let body = String(repeating: "x", count: size)
       for head in ["content-length: \(size)", "connection: close"] {
-        let server = try await CannedServer("HTTP/1.1 200 OK\r\n\(head)\r\n\r\n\(body)", closes: true)
+        let server = try await CannedServer(
+          "HTTP/1.1 200 OK\r\n\(head)\r\n\r\n\(body)", closes: true)
         let document = try? await HTTPDocument.fetch(server.url)
         #expect(document?.count == (isRead ? size : nil), "\(head)")
         try await server.stop()

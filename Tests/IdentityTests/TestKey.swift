@@ -82,7 +82,8 @@ struct TestKey: Sendable {
   }
 
   private func text(_ members: [String: JSONValue?]) -> String {
-    String(decoding: JSONValue.object(members.compactMapValues { $0 }).canonicalBytes(), as: UTF8.self)
+    let object = JSONValue.object(members.compactMapValues { $0 })
+    return String(decoding: object.canonicalBytes(), as: UTF8.self)
   }
 
   private static func number(_ bytes: Data) -> JSONValue { .string(Base64URL.encode(Array(bytes))) }
