@@ -58,7 +58,7 @@ struct InternetMessage {
     let plain = words.joined()
     // A space at its beginning or end would get lost, and "=?" be taken for an encoded word.
     let mayStayPlain =
-      plain.utf8.count <= 66 && plain.utf8.allSatisfy((0x20...0x7E).contains)
+      plain.utf8.count <= 66 && plain.utf8.allSatisfy { (0x20...0x7E).contains($0) }
       && !plain.hasPrefix(" ") && !plain.hasSuffix(" ") && !plain.contains("=?")
     if mayStayPlain { return plain }
     return words.map { "=?utf-8?B?\(Data($0.utf8).base64EncodedString())?=" }

@@ -54,7 +54,9 @@ struct SMTPConfiguration: Sendable, Redacted {
     }
     self.host = host
     port = parts.port ?? (isImplicit ? 465 : 587)
-    guard (1...65535).contains(port) else { throw .init(reason: "has a port that is not 1 to 65535") }
+    guard (1...65535).contains(port) else {
+      throw .init(reason: "has a port that is not 1 to 65535")
+    }
     credentials = try Self.credentials(parts)
     let options = try Self.options(parts)
     guard let sender = options["from"].flatMap({ EmailAddress($0) }) else {
@@ -93,7 +95,9 @@ struct SMTPConfiguration: Sendable, Redacted {
     return user.isEmpty ? nil : (user, password)
   }
 
-  private static func options(_ parts: URLComponents) throws(MailConfigurationError) -> [String: String] {
+  private static func options(_ parts: URLComponents) throws(MailConfigurationError) -> [String:
+    String]
+  {
     var options: [String: String] = [:]
     for item in parts.queryItems ?? [] {
       guard item.name == "from" || item.name == "tls" else {

@@ -1,4 +1,3 @@
-import CCurl
 import Glibc
 
 /// Sends mails over SMTP, each over a connection of its own.
@@ -41,93 +40,31 @@ package struct SMTPMailer: Mailer {
   }
 }
 
-/// One mail over one connection, which lasts as long as this value.
-private struct SMTPTransfer: ~Copyable {
-  private let handle: UnsafeMutableRawPointer
-  private let sender: EmailAddress
-
-  /// Once per process, before anything else of libcurl.
-  private static let initialization = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
-
-  init(_ configuration: SMTPConfiguration) throws(MailError) {
-    try require(Self.initialization)
-    guard let handle = curl_easy_init() else {
-      throw .unavailable(reason: "libcurl has no memory")
-    }
-    self.handle = handle
-    sender = configuration.sender
-    try set(CURLOPT_URL, configuration.url)
-    // A proxy from the environment: it could not be told from a server on this host.
-    try set(CURLOPT_NOPROXY, "*")
-    try set(CURLOPT_NOSIGNAL, 1)
-    try set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.milliseconds)
-    try set(CURLOPT_TIMEOUT_MS, configuration.timeout.milliseconds)
-    // In seconds. It bounds the answer to QUIT as well, which the others do not.
-    try set(CURLOPT_SERVER_RESPONSE_TIMEOUT, (configuration.timeout.milliseconds + 999) / 1000)
-    let security = configuration.security == .startTLS ? CURLUSESSL_ALL : CURLUSESSL_NONE
-    try set(CURLOPT_USE_SSL, Int(security.rawValue))
-    try set(CURLOPT_SSL_VERIFYPEER, 1)
-    try set(CURLOPT_SSL_VERIFYHOST, 2)
-    try set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2.rawValue))
-    if let (user, password) = configuration.credentials {
-      try set(CURLOPT_USERNAME, user)
-      try set(CURLOPT_PASSWORD, password)
-    }
+/// Starts a detached thread for a blocking call, which must never run on the cooperative pool.
+///
+/// - Returns: 0, or the errno because of which there is none.
+private func startThread(_ body: @escaping @Sendable () -> Void) -> Int32 {
+  final class Start {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
-
-  deinit { curl_easy_cleanup(handle) }
-
-  func send(_ message: InternetMessage, to recipient: EmailAddress) throws(MailError) {
-    let recipients = curl_slist_append(nil, "<\(recipient.text)>")
-    defer { curl_slist_free_all(recipients) }
-    try set(CURLOPT_MAIL_FROM, "<\(sender.text)>")
-    try require(ccurl_set_list(handle, CURLOPT_MAIL_RCPT, recipients))
-    try set(CURLOPT_UPLOAD, 1)
-    try require(ccurl_set_size(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(message.bytes.count)))
-    // The default would write to standard output what a server sends.
-    try require(ccurl_set_transfer(handle, CURLOPT_WRITEFUNCTION) { _, size, count, _ in
-      size * count
-    })
-    try require(ccurl_set_transfer(handle, CURLOPT_READFUNCTION, readRest))
-    let result = message.bytes.withUnsafeBytes { bytes in
-      var rest = bytes
-      return withUnsafeMutablePointer(to: &rest) { rest in
-        let result = ccurl_set_context(handle, CURLOPT_READDATA, rest)
-        return result == CURLE_OK ? curl_easy_perform(handle) : result
-      }
-    }
-    try require(result, reply: ccurl_response_code(handle))
-  }
-
-  private func set(_ option: CURLoption, _ value: String) throws(MailError) {
-    try require(ccurl_set_string(handle, option, value))
-  }
-
-  private func set(_ option: CURLoption, _ value: Int) throws(MailError) {
-    try require(ccurl_set_long(handle, option, value))
-  }
-}
-
-/// libcurl's read callback: the context is a buffer of what is still to be sent.
-private let readRest: ccurl_transfer = { buffer, size, count, context in
-  guard let rest = context?.assumingMemoryBound(to: UnsafeRawBufferPointer.self) else { return 0 }
-  let chunk = UnsafeRawBufferPointer(rebasing: rest.pointee.prefix(size * count))
-  UnsafeMutableRawBufferPointer(start: buffer, count: size * count).copyMemory(from: chunk)
-  rest.pointee = UnsafeRawBufferPointer(rebasing: rest.pointee.dropFirst(chunk.count))
-  return chunk.count
-}
-
-/// - Parameter reply: the server's last one. It is the reason only where libcurl does not know of
-///   another: the reply before a timeout, say, may be any.
-private func require(_ result: CURLcode, reply: Int = 0) throws(MailError) {
-  switch (result, reply) {
-  case (CURLE_OK, _): return
-  case (CURLE_LOGIN_DENIED, 400...599), (CURLE_SEND_ERROR, 400...599),
-    (CURLE_WEIRD_SERVER_REPLY, 400...599), (CURLE_REMOTE_ACCESS_DENIED, 400...599):
-    throw reply < 500
-      ? .unavailable(reason: "the server answered \(reply)") : .refused(code: reply)
-  default:
-    // A constant text, which names neither host nor data.
-    throw .unavailable(reason: String(cString: curl_easy_strerror(result)))
-  }
+  var attributes = pthread_attr_t()
+  pthread_attr_init(&attributes)
+  defer { pthread_attr_destroy(&attributes) }
+  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+  let start = Unmanaged.passRetained(Start(body))
+  var thread = pthread_t()
+  let code = pthread_create(
+    &thread, &attributes,
+    { argument in
+      let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+      // Signals belong to the threads that expect them; SIGPIPE, to nobody.
+      var all = sigset_t()
+      sigfillset(&all)
+      pthread_sigmask(SIG_BLOCK, &all, nil)
+      start.body()
+      return nil
+    }, start.toOpaque())
+  if code != 0 { start.release() }
+  return code
 }
