@@ -50,6 +50,7 @@ struct SMTPTransfer: ~Copyable {
     try set(CURLOPT_NOPROXY, "*")
     try set(CURLOPT_NOSIGNAL, 1)
     try set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.milliseconds)
+    try set(CURLOPT_TIMEOUT_MS, configuration.timeout.milliseconds)
     // In seconds. It bounds the answer to QUIT as well, which the others do not.
     try set(CURLOPT_SERVER_RESPONSE_TIMEOUT, (configuration.timeout.milliseconds + 999) / 1000)
     let security = configuration.security == .startTLS ? CURLUSESSL_ALL : CURLUSESSL_NONE

@@ -1,14 +1,21 @@
 import Foundation
 
 /// A mail as Python's `email` reads it, which shares nothing with us.
-struct ParsedMail: Decodable {
+struct ParsedMail: Decodable, Sendable {
   let headers: [[String]]
   let text: String
   let defects: Int
 
   subscript(header: String) -> [String] { headers.filter { $0[0] == header }.map { $0[1] } }
 
-  init(_ mail: [UInt8]) throws {
+  /// On a thread of its own: it blocks.
+  static func read(_ mail: [UInt8]) async throws -> ParsedMail {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread { continuation.resume(with: Result { try ParsedMail(mail) }) }
+    }
+  }
+
+  private init(_ mail: [UInt8]) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = ["python3", "-c", Self.program]

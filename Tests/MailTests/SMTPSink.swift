@@ -23,13 +23,15 @@ final class SMTPSink: Sendable {
   let port: UInt16
   private let listener: Int32
   private let extensions: [String]
+  private let delay: Duration
   private let state: Mutex<State>
 
   /// - Parameters:
   ///   - replies: what is answered to a command in its place, one time after the other, instead of
   ///     what accepts it; nil answers nothing. `CONNECT` is the greeting, `.` the end of a mail.
   ///   - extensions: what EHLO offers.
-  init(replies: [String: [String?]] = [:], extensions: [String] = []) {
+  ///   - delay: before every reply.
+  init(replies: [String: [String?]] = [:], extensions: [String] = [], delay: Duration = .zero) {
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -44,6 +46,7 @@ final class SMTPSink: Sendable {
     }
     port = UInt16(bigEndian: address.sin_port)
     self.extensions = extensions
+    self.delay = delay
     state = Mutex(State(replies: replies))
     Thread.detachNewThread { [self] in
       while case let client = accept(listener, nil, nil), client >= 0 {
@@ -97,8 +100,9 @@ final class SMTPSink: Sendable {
       return state.replies[command]?.removeFirst()
     }
     guard let reply else { return "" }
+    if delay > .zero { usleep(UInt32(delay / .microseconds(1))) }
     let bytes = Array((reply + "\r\n").utf8)
-    _ = Glibc.send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+    _ = Glibc.send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     return reply
   }
 }
