@@ -90,7 +90,8 @@ def arguments():
     parser = argparse.ArgumentParser(description="Run Schemathesis against a server.")
     parser.add_argument("base_url", metavar="BASE_URL", type=lambda url: url.rstrip("/"))
     parser.add_argument("--long", action="store_true", help="half an hour instead of a minute and a half")
-    parser.add_argument("--seed", type=int, default=None, help="repeat the run that printed this seed; a long run takes a new one")
+    parser.add_argument("--seed", type=int, default=None, 
+                        help="repeat the run that printed this seed (default: 1; with --long a new one)")
     return parser.parse_args()
 
 
@@ -102,7 +103,8 @@ def main():
     except KeyError as missing:
         sys.exit(f"{missing.args[0]} is not set")
     # The short run judges a change, so it is the same run every time; the long one looks for what nobody thought of.
-    seed = options.seed if options.seed is not None else secrets.randbelow(2**32) if options.long else 1
+    default_seed = secrets.randbelow(2**32) if options.long else 1
+    seed = default_seed if options.seed is None else options.seed
     seeds = Server(options.base_url, tokens["owner"]).seeds(secrets.token_hex(4))
     environment = os.environ | {
         "SIGNALBOX_CONTRACT_SEEDS": json.dumps(seeds), "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py")}
@@ -110,7 +112,8 @@ def main():
         Path(directory, "identities.json").write_text(json.dumps(identities(tokens)))
         command = [
             # The one beside this Python: nothing needs to be on PATH.
-            str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml"), "run", str(DOCUMENT),
+            str(Path(sys.executable).with_name("schemathesis")),
+            "--config-file", str(HERE / "schemathesis.toml"), "run", str(DOCUMENT),
             "--url", options.base_url, "--checks", "all", "--seed", str(seed),
             *(LONG if options.long else SMALL)]
         status = subprocess.run(command, cwd=directory, env=environment, check=False).returncode
