@@ -41,7 +41,7 @@ package struct ControlPlane: Sendable {
       history: WorkspaceHistory(reader: connections.reader), hasher: configuration.hasher)
 
     let readiness = Readiness([DatabaseCheck(reader: connections.reader)])
-    let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
+    let router = APIRouter()
     let groups: [any RouteGroup] = [
       OrganizationRoutes(services: services),
       ProjectRoutes(services: services),
@@ -52,7 +52,7 @@ package struct ControlPlane: Sendable {
     for group in groups { group.add(to: router) }
     router.addOperations(
       readiness: readiness, metrics: metrics, catalogue: services.catalogue)
-    routes = router.routes.map { Route(method: $0.method.rawValue, path: "\($0.path)") }
+    routes = router.entries.map { Route(method: $0.method.rawValue, path: $0.path) }
     server = HTTPServer(
       router: router, configuration: configuration.http, metrics: metrics, readiness: readiness,
       logger: logger)

@@ -27,7 +27,7 @@ package struct Services: Sendable {
 
 /// The routes of one feature.
 protocol RouteGroup {
-  func add(to router: Router<APIContext>)
+  func add(to router: APIRouter)
 }
 
 extension Membership {

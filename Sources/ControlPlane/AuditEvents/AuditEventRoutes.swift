@@ -7,7 +7,7 @@ import Postgres
 struct AuditEventRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     router.get("/v1/organizations/{organization}/audit-events", use: list)
   }
 

@@ -50,7 +50,8 @@ package actor CommandHandler {
     }
     let command = PendingCommand(request)
     if queue.append(command) {
-      Task { await self.drain() }
+      // At once: a task of its own would be scheduled on another thread first, only to hop to this actor's.
+      Task.immediate { await self.drain() }
     }
     return try await command.result()
   }

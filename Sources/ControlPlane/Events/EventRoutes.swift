@@ -6,7 +6,7 @@ import Hummingbird
 struct EventRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     router.get("/v1/organizations/{organization}/events", use: list)
   }
 

@@ -35,7 +35,8 @@ final class ClientConnection: Sendable {
   /// Runs the connection in a task of its own, which `cancel` can reach: one task per connection
   /// instead of one per request.
   func run(_ work: @escaping @Sendable () async -> Void) async {
-    let task = Task { await Self.$current.withValue(self) { await work() } }
+    let executor = EventLoopTaskExecutor(channel.eventLoop)
+    let task = Task(executorPreference: executor) { await Self.$current.withValue(self) { await work() } }
     state.withLock { $0.task = task }
     await withTaskCancellationHandler {
       await task.value

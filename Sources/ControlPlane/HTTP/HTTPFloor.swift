@@ -11,7 +11,6 @@ import NIOHTTP1
 package struct HTTPFloor: HTTPResponder {
   package typealias Context = APIContext
 
-  private let router: RouterResponder<APIContext>
   private let routes: RouteTable
   private let metrics: HTTPMetrics
   private let log: AccessLog
@@ -20,12 +19,10 @@ package struct HTTPFloor: HTTPResponder {
   private let handlerTime: Duration
 
   init(
-    router: Router<APIContext>, metrics: HTTPMetrics, log: AccessLog, logger: Logger,
+    router: APIRouter, metrics: HTTPMetrics, log: AccessLog, logger: Logger,
     maximumBody: Int, handlerTime: Duration
   ) {
-    self.router = router.buildResponder()
-    routes = RouteTable(
-      routes: router.routes.map { ($0.path.description, $0.method) }, metrics: metrics)
+    routes = RouteTable(router, metrics: metrics)
     self.metrics = metrics
     self.log = log
     self.logger = logger
@@ -44,8 +41,8 @@ package struct HTTPFloor: HTTPResponder {
 
     let target = request.head.path ?? ""
     let endpoint = routes.endpoint(of: target)
-    let series =
-      endpoint?.series(for: request.method) ?? metrics.unmatchedSeries(for: request.method)
+    let operation = endpoint?.operation(request.method)
+    let series = operation?.series ?? metrics.unmatchedSeries(for: request.method)
     let client = connection?.remoteAddress ?? "local"
     var line = AccessLog.Line(
       requestID: requestID, traceID: head.trace?.traceID, method: request.method.rawValue,
@@ -54,18 +51,23 @@ package struct HTTPFloor: HTTPResponder {
 
     var response: Response
     do {
-      if let early = try admit(request, head, target, endpoint) {
+      let early = try admit(request, head, target, endpoint)
+      if let early {
         response = early
-      } else {
+      } else if let endpoint, let operation {
         var (request, context) = (request, context)
         let body = try await body(of: &request, head, connection)
         let exchange = Exchange(
           requestID: requestID, trace: head.trace, deadline: .now + handlerTime,
           clientAddress: client, userAgent: head.userAgent, body: body)
         context.exchange = exchange
+        context.coreContext.parameters = endpoint.parameters(in: target)
         defer { (line.actor, line.position) = exchange.annotated }
-        response = try await router.respond(to: request, context: context)
+        response = try await operation.responder.respond(to: request, context: context)
         if response.status.code >= 400 { try Self.refuseForeign(response) }
+        if request.method == .head { response = response.createHeadResponse() }
+      } else {
+        throw Problem(.notFound)
       }
     } catch let error as HTTPParserError {
       // The guard answers this one: the connection's framing is lost.
@@ -96,7 +98,7 @@ package struct HTTPFloor: HTTPResponder {
       if request.method == .options, target == "*" { return Response(status: .noContent) }
       throw Problem(.notFound)
     }
-    if endpoint.series(for: request.method) == nil {
+    if endpoint.operation(request.method) == nil {
       let allow: HTTPFields = [.allow: endpoint.allow]
       if request.method == .options { return Response(status: .noContent, headers: allow) }
       throw Problem(.methodNotAllowed, headers: allow)

@@ -33,10 +33,9 @@ package struct HTTPServer: Sendable {
   private let readiness: Readiness
   private let logger: Logger
 
-  /// - Parameter router: made with `Router(context: APIContext.self, options:
-  /// [.autoGenerateHeadEndpoints])`, holding every route.
+  /// - Parameter router: holding every route.
   package init(
-    router: Router<APIContext>, configuration: Configuration, metrics: Metrics,
+    router: APIRouter, configuration: Configuration, metrics: Metrics,
     readiness: Readiness, logger: Logger
   ) {
     self.configuration = configuration

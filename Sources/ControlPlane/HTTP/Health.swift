@@ -42,7 +42,7 @@ package final class Readiness: Service {
   }
 }
 
-extension Router<APIContext> {
+extension APIRouter {
   /// The routes that every deployment has, beside the features': liveness, readiness, metrics and
   /// the documentation of problems.
   package func addOperations(

@@ -9,29 +9,90 @@ final class Endpoint: Sendable {
   let allow: String
   /// Whether replies are not JSON: what is for people and for Prometheus is not negotiated.
   let servesText: Bool
-  private let series: [(method: HTTPRequest.Method, series: HTTPMetrics.Series)]
+  private let operations: [Operation]
+  private let captures: [Capture]
 
-  init(template: String, methods: Set<HTTPRequest.Method>, metrics: HTTPMetrics) {
-    var methods = methods
-    if methods.contains(.get) { methods.insert(.head) }
-    self.template = template
-    servesText = template == "/metrics" || template.hasPrefix("/problems")
-    allow = methods.union([.options]).map(\.rawValue).sorted().joined(separator: ", ")
-    series = methods.map { ($0, metrics.series(method: $0, route: template)) }
+  /// One method: what answers it, and its measurements.
+  final class Operation: Sendable {
+    let method: HTTPRequest.Method
+    let responder: any HTTPResponder<APIContext>
+    let series: HTTPMetrics.Series
+
+    init(
+      method: HTTPRequest.Method, responder: any HTTPResponder<APIContext>,
+      series: HTTPMetrics.Series
+    ) {
+      self.method = method
+      self.responder = responder
+      self.series = series
+    }
   }
 
-  /// The measurements of a method, or nil when the endpoint does not have it.
-  func series(for method: HTTPRequest.Method) -> HTTPMetrics.Series? {
-    for entry in series where entry.method == method { return entry.series }
+  /// A segment of the template that stands for a parameter, with what surrounds the parameter in it.
+  private struct Capture {
+    let segment: Int
+    let name: Substring
+    let prefix: Int
+    let suffix: Int
+  }
+
+  init(
+    template: String, responders: [HTTPRequest.Method: any HTTPResponder<APIContext>],
+    metrics: HTTPMetrics
+  ) {
+    var responders = responders
+    if responders[.head] == nil { responders[.head] = responders[.get] }
+    self.template = template
+    servesText = template == "/metrics" || template.hasPrefix("/problems")
+    allow = Set(responders.keys).union([.options]).map(\.rawValue).sorted()
+      .joined(separator: ", ")
+    operations = responders.map {
+      Operation(
+        method: $0, responder: $1, series: metrics.series(method: $0, route: template))
+    }
+    captures = template.split(separator: "/").enumerated().compactMap { index, segment in
+      guard let open = segment.firstIndex(of: "{"), let close = segment.lastIndex(of: "}") else {
+        return nil
+      }
+      return Capture(
+        segment: index, name: segment[segment.index(after: open)..<close],
+        prefix: segment[..<open].utf8.count,
+        suffix: segment[segment.index(after: close)...].utf8.count)
+    }
+  }
+
+  /// Nil when the endpoint does not have the method.
+  func operation(_ method: HTTPRequest.Method) -> Operation? {
+    for operation in operations where operation.method == method { return operation }
     return nil
+  }
+
+  /// The parameters in a request target that matches this endpoint.
+  func parameters(in target: String) -> Parameters {
+    var parameters = Parameters()
+    let bytes = target.utf8
+    var (segment, start) = (0, bytes.index(after: bytes.startIndex))
+    for capture in captures {
+      while segment < capture.segment {
+        start = bytes.index(after: bytes[start...].firstIndex(of: UInt8(ascii: "/")) ?? start)
+        segment += 1
+      }
+      let end = bytes[start...].firstIndex { Self.endsSegment($0) } ?? bytes.endIndex
+      let value = bytes[start..<end].dropFirst(capture.prefix).dropLast(capture.suffix)
+      parameters.append(key: capture.name, value: Substring(value))
+    }
+    return parameters
+  }
+
+  private static func endsSegment(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#")
   }
 }
 
 /// Finds the endpoint of a path, exactly: built once from the router's routes, matched on the
 /// path's bytes without allocating.
 ///
-/// The router itself knows neither 405 nor `Allow`, collapses `//` and drops a trailing `/`. Here a
-/// path with an empty segment, a trailing slash or a percent sign matches nothing.
+/// A path with an empty segment, a trailing slash or a percent sign matches nothing.
 struct RouteTable: Sendable {
   private struct Node: Sendable {
     enum Token: Equatable, Sendable {
@@ -65,12 +126,14 @@ struct RouteTable: Sendable {
 
   private var nodes: [Node] = [Node(token: .literal([]))]
 
-  init(routes: [(path: String, method: HTTPRequest.Method)], metrics: HTTPMetrics) {
-    for (path, methods) in Dictionary(grouping: routes, by: \.path) {
+  init(_ router: APIRouter, metrics: HTTPMetrics) {
+    for (path, entries) in Dictionary(grouping: router.entries, by: \.path) {
       var index = 0
       for segment in path.split(separator: "/") { index = child(of: index, Self.token(segment)) }
       nodes[index].endpoint = Endpoint(
-        template: path, methods: Set(methods.map(\.method)), metrics: metrics)
+        template: path,
+        responders: Dictionary(uniqueKeysWithValues: entries.map { ($0.method, $0.responder) }),
+        metrics: metrics)
     }
     for index in nodes.indices {
       nodes[index].children.sort { [nodes] in nodes[$0].weight > nodes[$1].weight }

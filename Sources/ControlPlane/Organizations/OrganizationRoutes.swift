@@ -7,7 +7,7 @@ import Postgres
 struct OrganizationRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     router.post("/v1/organizations", use: create)
     router.get("/v1/organizations", use: list)
     router.get("/v1/organizations/{organization}", use: get)

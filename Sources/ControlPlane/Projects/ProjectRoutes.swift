@@ -7,7 +7,7 @@ import Postgres
 struct ProjectRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     let projects = "/v1/organizations/{organization}/projects"
     router.post("\(projects)", use: create)
     router.get("\(projects)", use: list)

@@ -66,10 +66,10 @@ package struct Reads: Sendable {
   ) async throws -> Known<Value>? {
     if let remembered = memory.value(for: key),
       tail.isCurrent(remembered.position, of: key.topic),
-      let value = remembered.value as? Value
+      let box = remembered.box as? ReadMemory.Box<Value>
     {
       return Known(
-        value: value, premise: Premise(topic: key.topic, position: remembered.position))
+        value: box.value, premise: Premise(topic: key.topic, position: remembered.position))
     }
     guard let row = try await rows(query()).first else { return nil }
     let value = try decode(row)
@@ -121,8 +121,17 @@ package struct ReadKey: Hashable, Sendable {
 /// younger one is full the older one is forgotten.
 final class ReadMemory: Sendable {
   struct Entry: Sendable {
-    let value: any Sendable
+    /// A ``Box``: a class is told from another much faster than one value's type from another's.
+    let box: any AnyObject & Sendable
     let position: Int64
+  }
+
+  final class Box<Value: Sendable>: Sendable {
+    let value: Value
+
+    init(_ value: Value) {
+      self.value = value
+    }
   }
 
   private struct Generations {
@@ -148,7 +157,7 @@ final class ReadMemory: Sendable {
 
   func remember(_ value: some Sendable, readAt position: Int64, for key: ReadKey) {
     generations.withLock { generations in
-      insert(Entry(value: value, position: position), for: key, into: &generations)
+      insert(Entry(box: Box(value), position: position), for: key, into: &generations)
     }
   }
 

@@ -21,7 +21,10 @@ package struct WorkspaceHistory: Sendable {
     _ id: OrganizationID, asOf moment: QueryReader.Moment, deadline: ContinuousClock.Instant
   ) async throws -> Workspace {
     let version = try await version(of: id, asOf: moment, deadline)
-    return try await fold(id, to: version, deadline).workspace
+    // A long fold on a connection's event loop would keep its other connections waiting.
+    return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+      try await fold(id, to: version, deadline).workspace
+    }
   }
 
   private func version(

@@ -10,9 +10,9 @@ package enum Permission: String, Sendable, CaseIterable {
   case eventRead = "event:read"
 
   /// The roles that have it: the one table that both the check and the tests go by.
-  package var roles: Set<Role> {
+  package var roles: [Role] {
     switch self {
-    case .organizationRead, .projectRead, .auditRead, .eventRead: Set(Role.allCases)
+    case .organizationRead, .projectRead, .auditRead, .eventRead: Role.allCases
     case .organizationWrite: [.owner, .admin]
     case .organizationArchive: [.owner]
     case .projectWrite, .panicModeWrite: [.owner, .admin, .developer]

@@ -1,4 +1,5 @@
 package import FoundationEssentials
+import Glibc
 package import Postgres
 import Synchronization
 
@@ -57,13 +58,16 @@ package actor LogTail {
   package nonisolated func settle(
     deadline: ContinuousClock.Instant
   ) async throws(PostgresError) -> Int64 {
+    let isFirst = state.withLock { state in
+      defer { state.isSettling = true }
+      return !state.isSettling
+    }
+    // Requests that arrived together with this one share its query.
+    if isFirst { await Task.yield() }
     let result = await withCheckedContinuation { continuation in
-      let isFirst = state.withLock { state in
-        state.waiting.append(continuation)
-        defer { state.isSettling = true }
-        return !state.isSettling
-      }
-      if isFirst { Task { await self.answerThoseWhoWait() } }
+      state.withLock { $0.waiting.append(continuation) }
+      // At once: a task of its own would be scheduled on another thread first, only to hop to this actor's.
+      if isFirst { Task.immediate { await self.answerThoseWhoWait() } }
     }
     return try result.get()
   }
@@ -95,7 +99,10 @@ package actor LogTail {
   }
 
   private func answerThoseWhoWait() {
-    while let waiting = takeWaiting() {
+    while true {
+      // On a busy machine, whoever can still come does; on an idle one this is nothing.
+      sched_yield()
+      guard let waiting = takeWaiting() else { return }
       let result: Result<Int64, PostgresError>
       do {
         let deadline = ContinuousClock.now + .seconds(2)

@@ -18,8 +18,8 @@ struct LiveServer {
     let secret = "hunter2"
   }
 
-  private func router() -> Router<APIContext> {
-    let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
+  private func router() -> APIRouter {
+    let router = APIRouter()
     router.get("/v1/things/{thing}") { [handled] request, context in
       handled.add()
       let tag = ETag(version: 7)

@@ -1,0 +1,31 @@
+package import HTTPTypes
+package import Hummingbird
+
+/// Where features register their routes. Hummingbird's own router knows neither 405 nor `Allow` and collapses paths, so
+/// it only takes part as this protocol: requests are matched once, by `RouteTable`.
+package final class APIRouter: RouterMethods {
+  package typealias Context = APIContext
+
+  /// One method of one path template, with what answers it.
+  package struct Entry: Sendable {
+    package let path: String
+    package let method: HTTPRequest.Method
+    let responder: any HTTPResponder<APIContext>
+  }
+
+  package private(set) var entries: [Entry] = []
+
+  package init() {}
+
+  @discardableResult
+  package func on<Responder: HTTPResponder>(
+    _ path: RouterPath, method: HTTPRequest.Method, responder: Responder
+  ) -> Self where Responder.Context == APIContext {
+    entries.append(Entry(path: "\(path)", method: method, responder: responder))
+    return self
+  }
+
+  package func add(middleware: any MiddlewareProtocol<Request, Response, APIContext>) -> Self {
+    preconditionFailure("the floor is what stands before every route")
+  }
+}
