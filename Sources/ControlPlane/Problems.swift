@@ -33,10 +33,51 @@ extension ProblemKind {
     "Its history cannot be read completely, so nothing is added to it until an operator has looked. "
       + "Nothing is lost.")
 
+  static let personRequired = ProblemKind(
+    "person-required", .forbidden, "Only a person can do this",
+    "A service token acts for a workspace, not for somebody. Sign in as a person.")
+  static let identityProviderUnavailable = ProblemKind(
+    "identity-provider-unavailable", .serviceUnavailable, "The identity provider does not answer",
+    "The keys that your token was signed with cannot be fetched at the moment. Try again.")
+  static let lastOwner = ProblemKind(
+    "last-owner", .conflict, "There would be no owner left",
+    "An organization always has at least one owner. Make somebody else an owner first.")
+  static let roleNotYours = ProblemKind(
+    "role-not-yours", .forbidden, "You cannot give or take this role",
+    "The role in question may do things that yours may not. Ask an owner.")
+  static let alreadyMember = ProblemKind(
+    "already-member", .conflict, "The person is a member already",
+    "Change their role instead.")
+  static let alreadyInvited = ProblemKind(
+    "already-invited", .conflict, "The address has an open invitation",
+    "Send it again, or revoke it first.")
+  static let invitationClosed = ProblemKind(
+    "invitation-closed", .conflict, "The invitation is not open any more",
+    "It was accepted, declined or revoked, or has expired: `detail` says which. Ask for a new one.")
+  static let invitationForAnotherAddress = ProblemKind(
+    "invitation-for-another-address", .forbidden, "The invitation is for another address",
+    "Sign in with the e-mail address that the invitation was sent to.")
+  static let tokenInvalid = ProblemKind(
+    "token-invalid", .conflict, "The token is revoked or has expired",
+    "It cannot be rotated any more. Create another one.")
+  static let tooManyTokens = ProblemKind(
+    "too-many-tokens", .conflict, "You have too many tokens",
+    "Revoke those that you do not need.")
+  static let planLimitExceeded = ProblemKind(
+    "plan-limit-exceeded", .init(code: 402, reasonPhrase: "Payment Required"),
+    "The plan allows no more",
+    "`limit` names what is limited, `allowed` and `usage` how much there may be and is, `plan` the plan that "
+      + "you are on, and `upgrade` the smallest one that would allow it, if any does.")
+  static let illegalTransition = ProblemKind(
+    "illegal-transition", .conflict, "Onboarding does not go there from here",
+    "`allowed` lists what may be asked for now, `missing` the steps that are not done,.")
+
   /// The kinds that features add to the floor's.
   static let features: [ProblemKind] = [
     .forbidden, .slugTaken, .archived, .idempotencyKeyInUse, .idempotencyKeyReused, .outcomeUnknown,
-    .workspaceStopped,
+    .workspaceStopped, .personRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
+    .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
+    .tokenInvalid, .tooManyTokens, .planLimitExceeded, .illegalTransition,
   ]
 }
 
@@ -68,11 +109,41 @@ extension Rejection: ProblemConvertible {
     case .slugTaken(let slug):
       Problem(.slugTaken, errors: [.init(.pointer("/slug"), "taken", "\(slug) is taken")])
     case .archived(let kind): Problem(.archived, "the \(kind.rawValue) is archived")
+    case .lastOwner: Problem(.lastOwner)
+    case .roleNotYours(let role):
+      Problem(.roleNotYours, "\(role.rawValue) may do what your role may not")
+    case .alreadyMember: Problem(.alreadyMember)
+    case .alreadyInvited: Problem(.alreadyInvited)
+    case .invitationClosed(let status):
+      Problem(.invitationClosed, "the invitation is \(status.rawValue)")
+    case .tokenInvalid: Problem(.tokenInvalid)
+    case .tooManyTokens(let most): Problem(.tooManyTokens, "\(most) is the most")
+    case .limitExceeded(let exceeded): exceeded.problem
+    case .illegalTransition(let transition, let allowed, let missing):
+      Problem(
+        .illegalTransition, "\(transition.rawValue) is not possible now",
+        members: [
+          "allowed": .strings(allowed.map(\.rawValue)),
+          "missing": .strings(missing.map(\.rawValue)),
+        ])
     case .staleVersion(_, let current):
       Problem(
         .preconditionFailed, "the current version is \(current)",
         headers: [.eTag: ETag(version: current).description])
     }
+  }
+}
+
+extension LimitExceeded {
+  fileprivate var problem: Problem {
+    var members: [String: Problem.Member] = [
+      "limit": .string(limit.rawValue), "allowed": .integer(allowed), "usage": .integer(usage),
+      "plan": .string(plan.rawValue),
+    ]
+    if let upgrade { members["upgrade"] = .string(upgrade.rawValue) }
+    return Problem(
+      .planLimitExceeded, "\(plan.rawValue) allows \(allowed) \(limit.rawValue), and there are \(usage)",
+      members: members)
   }
 }
 

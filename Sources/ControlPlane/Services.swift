@@ -9,14 +9,26 @@ package struct Services: Sendable {
   package let commands: CommandHandler
   package let reads: TableReads
   package let history: WorkspaceHistory
+  package let users: UserDirectory
+  package let personalData: PersonalData
+  package let invitationMail: InvitationMail
+  package let hasher: TokenHasher
+  package let plans: PlanCatalog
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
 
   /// - Parameter hasher: cursors are sealed under a key derived from its pepper.
   package init(
-    commands: CommandHandler, reads: TableReads, history: WorkspaceHistory, hasher: TokenHasher
+    authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
+    history: WorkspaceHistory, users: UserDirectory, personalData: PersonalData,
+    invitationMail: InvitationMail, hasher: TokenHasher, plans: PlanCatalog
   ) {
-    authorizer = Authorizer(reads: reads, hasher: hasher)
+    self.authorizer = authorizer
+    self.users = users
+    self.personalData = personalData
+    self.invitationMail = invitationMail
+    self.hasher = hasher
+    self.plans = plans
     self.commands = commands
     self.reads = reads
     self.history = history
@@ -39,7 +51,7 @@ extension Membership {
     _ render: (Row) throws -> RenderedResource
   ) async throws -> RenderedResource {
     let key = ReadKey(
-      principalID: principal.userID.uuid, organizationID: organizationID, table: table, rowID: id)
+      principalID: principal.id, organizationID: organizationID, table: table, rowID: id)
     guard let resource = try await reads.row(key, query(), render) else {
       throw Problem(.notFound)
     }

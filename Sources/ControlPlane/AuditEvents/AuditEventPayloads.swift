@@ -45,7 +45,7 @@ extension AuditEventTable.Filter {
 extension Actor {
   /// The uuid in an actor's external id, of whatever kind; nil when it is none.
   fileprivate static func uuid(_ text: String) -> UUID? {
-    UserID(text)?.uuid ?? TypeID<ServiceToken>(text)?.uuid ?? TypeID<GatewayToken>(text)?.uuid
+    UserID(text)?.uuid ?? ServiceTokenID(text)?.uuid ?? TypeID<GatewayToken>(text)?.uuid
   }
 }
 
@@ -53,6 +53,8 @@ extension Entity {
   /// The uuid in an entity's external id, of whatever kind; nil when it is none.
   fileprivate static func uuid(_ text: String) -> UUID? {
     OrganizationID(text)?.uuid ?? UserID(text)?.uuid ?? ProjectID(text)?.uuid
+      ?? InvitationID(text)?.uuid ?? ServiceTokenID(text)?.uuid
+      ?? PersonalAccessTokenID(text)?.uuid
   }
 }
 

@@ -5,10 +5,14 @@ extension Workspace {
   /// One entity as callers see it; nil while it does not exist. The audit's before and after.
   func json(of entity: Entity, in id: OrganizationID) -> JSONObject? {
     switch entity {
-    case .organization: organization?.json(id: id)
+    case .organization: organizationJSON(id: id)
     case .member(let userID): members[userID]?.json(userID: userID)
+    case .invitation(let invitationID): invitations[invitationID]?.json(id: invitationID)
+    case .serviceToken(let tokenID): serviceTokens[tokenID]?.json(id: tokenID)
     case .project(let projectID):
       projects[projectID]?.json(id: projectID, organizationID: id)
+    case .account(let userID): account?.json(userID: userID)
+    case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     }
   }
 }

@@ -13,31 +13,56 @@ package enum Bootstrap {
     pepper: [UInt8]?, _ session: Session, deadline: ContinuousClock.Instant
   ) throws -> TokenHasher {
     if let pepper { return TokenHasher(pepper: pepper) }
+    return TokenHasher(pepper: try sharedSecret("pepper", session, deadline: deadline))
+  }
+
+  /// 32 random bytes that all replicas of this database share, made at first.
+  ///
+  /// - Throws: ``PostgresError``.
+  package static func sharedSecret(
+    _ name: String, _ session: Session, deadline: ContinuousClock.Instant
+  ) throws -> [UInt8] {
     let results = try session.pipeline(
       [
         """
-        INSERT INTO server_secrets (name, value) VALUES ('pepper', \(SecureRandom.bytes(32))) \
+        INSERT INTO server_secrets (name, value) VALUES (\(name), \(SecureRandom.bytes(32))) \
         ON CONFLICT (name) DO NOTHING
         """,
-        "SELECT value FROM server_secrets WHERE name = 'pepper'",
+        "SELECT value FROM server_secrets WHERE name = \(name)",
       ], deadline: deadline)
-    return TokenHasher(pepper: try results[1][0].decode([UInt8].self))
+    return try results[1][0].decode([UInt8].self)
   }
 
-  /// Makes the user `admin@localhost` in an empty database, with one personal access token.
+  /// Makes the user `admin@localhost` in an empty database.
+  ///
+  /// - Returns: the admin, as long as they never had a token; nil when there is somebody who can sign in.
+  /// - Throws: ``PostgresError``.
+  package static func admin(
+    _ session: Session, deadline: ContinuousClock.Instant
+  ) throws -> UserID? {
+    let results = try session.pipeline(
+      UserTable.bootstrap(UserID(Identifiers.next())), deadline: deadline)
+    return try results[1].first.map { UserID(try $0.decode(UUID.self)) }
+  }
+
+  /// Gives the admin their first token.
   ///
   /// - Parameter token: the token to give them; one is generated when it is nil.
-  /// - Returns: the admin's id and token; nil when anybody exists already, then nothing is made.
-  /// - Throws: ``PostgresError``.
-  package static func makeAdmin(
-    token: String?, _ hasher: TokenHasher, _ session: Session, deadline: ContinuousClock.Instant
-  ) throws -> (id: UserID, token: String)? {
-    let token = token ?? TokenGenerator.personalAccessToken()
-    let id = UserID(Identifiers.next())
-    let results = try session.pipeline(
-      PersonalAccessTokenTable.bootstrap(
-        userID: id.uuid, tokenID: Identifiers.next(), hash: hasher.hash(token)),
-      deadline: deadline)
-    return results[2].affected == 1 ? (id, token) : nil
+  /// - Returns: the token; nil when another replica was first.
+  /// - Throws: ``CommandError``.
+  package static func makeToken(
+    _ token: String?, for admin: UserID, _ hasher: TokenHasher, _ commands: CommandHandler
+  ) async throws(CommandError) -> String? {
+    let token = token ?? TokenFormat.personalAccess.generate()
+    let now = Timestamp.now
+    // The admin's own id: asking a second time changes nothing.
+    let id = PersonalAccessTokenID(admin.uuid)
+    let outcome = try await commands.handle(
+      CommandRequest(
+        commandID: Identifiers.next(at: now), organizationID: .account(of: admin),
+        command: .account(
+          .createToken(id, name: "bootstrap", secret: hasher.secret(token), expiresAt: nil)),
+        actor: .system, occurredAt: now))
+    return outcome.position == nil ? nil : token
   }
 }

@@ -1,120 +1,90 @@
-import Cryptography
 package import Domain
-import FoundationEssentials
-import Hummingbird
-import Postgres
+package import EventStore
+package import FoundationEssentials
 
 /// Who sends a request.
 package struct Principal: Sendable {
-  package let userID: UserID
-  package let isPlatformAdmin: Bool
+  /// What sort of caller it is, and what is known of each.
+  package enum Kind: Sendable, Hashable {
+    case user(UserID, isPlatformAdmin: Bool)
+    case serviceToken(ServiceTokenAccess)
+  }
+
+  package let kind: Kind
   /// What being them rests on.
   let premise: Premise
   let reads: Reads
 
+  /// Names the caller in idempotency records and in what is remembered.
+  package var id: UUID { kind.id }
+
   /// As the log and the audit name them.
-  package var actor: Actor { .user(userID) }
+  package var actor: Actor {
+    switch kind {
+    case .user(let id, _): .user(id)
+    case .serviceToken(let token): Actor(kind: .token, id: token.id.uuid)
+    }
+  }
+
+  package var isPlatformAdmin: Bool {
+    if case .user(_, let isPlatformAdmin) = kind { isPlatformAdmin } else { false }
+  }
+
+  /// The person who asks.
+  ///
+  /// - Throws: a ``Problem`` of 403 when it is a program's token.
+  func user() throws(Problem) -> UserID {
+    guard case .user(let id, _) = kind else { throw Problem(.personRequired) }
+    return id
+  }
+}
+
+extension Principal.Kind {
+  package var id: UUID {
+    switch self {
+    case .user(let id, _): id.uuid
+    case .serviceToken(let token): token.id.uuid
+    }
+  }
+
+  /// An identifier for the access log, never a name, an address or a token.
+  var externalID: String {
+    switch self {
+    case .user(let id, _): id.description
+    case .serviceToken(let token): token.id.description
+    }
+  }
+
+  /// What must not have happened since, for the caller to be who they were.
+  var topic: LogTail.Topic {
+    switch self {
+    case .user(let id, _): LogTail.Topic(organizationID: id.uuid, subject: "account")
+    case .serviceToken(let token):
+      LogTail.Topic(organizationID: token.organizationID.uuid, subject: "service_token")
+    }
+  }
+}
+
+/// What a service token is good for.
+package struct ServiceTokenAccess: Sendable, Hashable {
+  package let id: ServiceTokenID
+  package let organizationID: OrganizationID
+  package let role: Role
+  /// Nil for the whole workspace.
+  package let projectIDs: Set<ProjectID>?
 }
 
 /// A principal within one workspace: whoever has one has passed the check.
 package struct Membership: Sendable {
   package let principal: Principal
   package let organizationID: OrganizationID
-  package let role: Role
-  /// What having the role rests on.
-  let premise: Premise
+  /// Nil for a platform admin who is no member.
+  package let role: Role?
+  /// The only projects that they see; nil for all.
+  package let projectIDs: Set<ProjectID>?
+  /// What having the role rests on, beside what being the principal does.
+  let premise: Premise?
 
   var reads: Reads { principal.reads }
-}
-
-/// Answers for every request who asks and whether they may. The only way from a path to an ``OrganizationID``.
-///
-/// A read settles first, so that a role taken away a moment ago, on whatever replica, is gone. A change goes by what this
-/// process knows: its ``Premise``s are checked again inside the transaction, where nothing can happen any more.
-package struct Authorizer: Sendable {
-  private let reads: TableReads
-  private let hasher: TokenHasher
-
-  package init(reads: TableReads, hasher: TokenHasher) {
-    self.reads = reads
-    self.hasher = hasher
-  }
-
-  /// Finds out who asks.
-  ///
-  /// - Throws: a ``Problem`` of 401.
-  func principal(
-    _ request: Request, _ context: some ExchangeContext, settling: Bool = true
-  ) async throws -> Principal {
-    let token = try BearerToken(request.headers)
-    let hash = hasher.hash(token.value)
-    let deadline = context.deadline
-    let reads =
-      settling ? try await reads.settle(deadline: deadline) : reads.known(deadline: deadline)
-    // The first half of the hash names the token, and the whole is compared in constant time.
-    let key = ReadKey(
-      principalID: UUID(leading: hash), organizationID: .platform, table: .personalAccessTokens,
-      rowID: UUID(leading: hash))
-    let found = try await reads.row(key, PersonalAccessTokenTable.user(withTokenHash: hash)) {
-      TokenOwner(try $0.decode(([UInt8], UUID, Bool).self))
-    }
-    guard let found, constantTimeEquals(found.value.hash, hash) else {
-      throw BearerToken.challenge(.invalidToken)
-    }
-    context.exchange.annotate(actor: found.value.userID.description)
-    return Principal(
-      userID: found.value.userID, isPlatformAdmin: found.value.isPlatformAdmin,
-      premise: found.premise, reads: reads)
-  }
-
-  /// Finds out who asks, and whether they may do this in the workspace that the path names.
-  ///
-  /// - Throws: a ``Problem`` of 401; 404 when there is no such workspace or they are no member of it; 403.
-  func member(
-    _ request: Request, _ context: some ExchangeContext, may permission: Permission,
-    settling: Bool = true
-  ) async throws -> Membership {
-    let principal = try await principal(request, context, settling: settling)
-    guard let organizationID = context.parameters.get("organization").flatMap(OrganizationID.init)
-    else { throw Problem(.notFound) }
-    let key = ReadKey(
-      principalID: principal.userID.uuid, organizationID: organizationID, table: .memberships,
-      rowID: principal.userID.uuid)
-    let found: Known<Role>? = try await principal.reads.row(
-      key, MembershipTable.role(of: principal.userID, in: organizationID)
-    ) { try $0.decode(Role.self) }
-    guard let found else { throw Problem(.notFound) }
-    guard found.value.may(permission) else {
-      // The role may have been given a moment ago, on another replica.
-      if !settling { return try await member(request, context, may: permission) }
-      throw Problem.forbidden(permission, found.value)
-    }
-    return Membership(
-      principal: principal, organizationID: organizationID, role: found.value,
-      premise: found.premise)
-  }
-}
-
-private struct TokenOwner: Sendable {
-  let hash: [UInt8]
-  let userID: UserID
-  let isPlatformAdmin: Bool
-
-  init(_ columns: ([UInt8], UUID, Bool)) {
-    hash = columns.0
-    userID = UserID(columns.1)
-    isPlatformAdmin = columns.2
-  }
-}
-
-extension OrganizationID {
-  /// Stands for what belongs to no workspace.
-  static let platform = OrganizationID(UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
-}
-
-extension UUID {
-  /// The first sixteen bytes, as a name for the whole.
-  init(leading bytes: [UInt8]) {
-    self = bytes.withUnsafeBytes { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }
-  }
+  var premises: [Premise] { [principal.premise] + (premise.map { [$0] } ?? []) }
 }

@@ -1,5 +1,6 @@
 import Cryptography
-import FoundationEssentials
+package import Domain
+package import FoundationEssentials
 
 /// Turns tokens into what the database keeps of them: HMAC-SHA-256 under a secret of the server's own, so that a copy
 /// of the database opens nothing.
@@ -17,16 +18,30 @@ package struct TokenHasher: Sendable {
     pepper.authenticationCode(for: token.utf8)
   }
 
+  /// What the log keeps of a token.
+  package func secret(_ token: String) -> TokenSecret {
+    TokenSecret(hash: Base64URL.encode(hash(token)), lastFour: String(token.suffix(4)))
+  }
+
   /// A key for another purpose than tokens, derived so that one does not give away the other.
   package func derivedKey(for purpose: String) -> [UInt8] {
     pepper.authenticationCode(for: "derive:\(purpose)".utf8)
   }
 }
 
-/// Random printable tokens.
-package enum TokenGenerator {
-  /// A personal access token of 256 random bits.
-  package static func personalAccessToken() -> String {
-    "sbp_" + Base64URL.encode(SecureRandom.bytes(32))
+extension TokenSecret {
+  /// The hash's 32 bytes.
+  ///
+  /// - Throws: ``FoldError`` when the log holds something else.
+  var hashBytes: [UInt8] {
+    // What is not base64url matches no token.
+    Base64URL.decode(hash) ?? []
+  }
+}
+
+extension UUID {
+  /// The first sixteen bytes of a token's hash name it without giving anything away.
+  init(leading bytes: [UInt8]) {
+    self = bytes.withUnsafeBytes { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }
   }
 }

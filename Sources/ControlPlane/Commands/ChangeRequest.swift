@@ -1,7 +1,9 @@
 import Cryptography
 package import Domain
 package import FoundationEssentials
+import HTTPTypes
 import Hummingbird
+import JSON
 import Synchronization
 
 /// What every request for a change has in common: who asks, `Idempotency-Key`, `If-Match`, `?dry_run`.
@@ -17,28 +19,33 @@ struct ChangeRequest {
   private let context: APIContext
   private let services: Services
   private let permission: Permission?
+  private let besides: Authorizer.Besides
   private let idempotency: IdempotencyClaim?
   private let expected: ExpectedVersion?
-  private let isDryRun: Bool
+  let isDryRun: Bool
   private let caller: Caller
+  /// When the request came, which is the time of everything that it causes.
+  let time = Timestamp.now
 
   /// Finds out who asks and what they expect, before anything is decided.
   ///
   /// - Parameter permission: what they need in the workspace that the path names; nil where there is none.
   /// - Throws: a ``Problem`` of 400, 401, 403, 404, 422 or 428.
   init(
-    _ request: Request, _ context: APIContext, _ services: Services, may permission: Permission?,
-    ifMatch: Match
+    _ request: Request, _ context: APIContext, _ services: Services,
+    may permission: Permission? = nil, or besides: Authorizer.Besides = .nobody, ifMatch: Match
   ) async throws {
     self.request = request
     self.context = context
     self.services = services
     self.permission = permission
-    caller = try await Caller(request, context, services, may: permission, settling: false)
+    self.besides = besides
+    caller = try await Caller(
+      request, context, services, may: permission, or: besides, settling: false)
     let query = QueryReader(request)
     isDryRun = query.dryRun()
     try query.finish()
-    let principalID = caller.principal.userID.uuid
+    let principalID = caller.principal.id
     idempotency = try IdempotencyKey.read(request.headers).map { key in
       IdempotencyClaim(
         principalID: principalID, key: key.value,
@@ -63,27 +70,65 @@ struct ChangeRequest {
     }
   }
 
-  var userID: UserID { caller.principal.userID }
+  var isPlatformAdmin: Bool { caller.principal.isPlatformAdmin }
+  var actor: Actor { caller.principal.actor }
+  var reads: Reads { caller.principal.reads }
+
+  /// The person who asks.
+  ///
+  /// - Throws: a ``Problem`` of 403 when it is a program's token.
+  func user() throws(Problem) -> UserID { try caller.principal.user() }
+
+  /// A new token for this request. With an Idempotency-Key it is derived from the server's secret, so that a repetition
+  /// shows the same one, although it is stored nowhere.
+  func newToken(_ format: TokenFormat) -> String {
+    guard let idempotency else { return format.generate() }
+    let key = services.hasher.derivedKey(for: "tokens")
+    let seed =
+      [UInt8](format.prefix.utf8) + idempotency.id.principalID.place
+      + idempotency.requestHash + Array(idempotency.id.key.utf8)
+    let random = (0..<4).flatMap {
+      HMACSHA256.authenticationCode(for: [UInt8($0)] + seed, key: key)
+    }
+    return format.generate(from: Array(random.prefix(120)))
+  }
 
   /// Has the command carried out in the workspace that the path names.
-  func carryOut(_ command: WorkspaceCommand) async throws -> Reply {
+  func carryOut(_ command: WorkspaceCommand, showing secret: String? = nil) async throws -> Reply {
+    try await carryOut(command, in: organization(), showing: secret)
+  }
+
+  /// The workspace that the path names.
+  func organization() -> OrganizationID {
     guard let organizationID = caller.organizationID else {
       preconditionFailure("the path names no workspace")
     }
-    return try await carryOut(command, in: organizationID)
+    return organizationID
   }
 
   /// Has the command carried out, and answers with what the change left behind.
-  func carryOut(_ command: WorkspaceCommand, in organizationID: OrganizationID) async throws
-    -> Reply
-  {
+  ///
+  /// - Parameter secret: a token that the reply shows, this once, as `token`.
+  func carryOut(
+    _ command: WorkspaceCommand, in organizationID: OrganizationID, showing secret: String? = nil
+  ) async throws -> Reply {
+    let outcome = try await outcome(of: command, in: organizationID)
+    return try outcome.reply(showing: isDryRun ? nil : secret)
+  }
+
+  /// Has the command carried out.
+  func outcome(
+    of command: WorkspaceCommand, in organizationID: OrganizationID
+  ) async throws -> CommandOutcome {
     var caller = caller
     for _ in 1..<Self.attempts {
-      do {
+      do throws(CommandError) {
         return try await attempt(command, in: organizationID, by: caller)
-      } catch CommandError.premiseOutdated {
+      } catch {
+        guard case .premiseOutdated = error else { throw error }
         // Something about the caller changed meanwhile, and the database knows what.
-        caller = try await Caller(request, context, services, may: permission, settling: true)
+        caller = try await Caller(
+          request, context, services, may: permission, or: besides, settling: true)
       }
     }
     return try await attempt(command, in: organizationID, by: caller)
@@ -91,23 +136,38 @@ struct ChangeRequest {
 
   private func attempt(
     _ command: WorkspaceCommand, in organizationID: OrganizationID, by caller: Caller
-  ) async throws -> Reply {
-    let now = Timestamp.now
-    let outcome = try await services.commands.handle(
+  ) async throws(CommandError) -> CommandOutcome {
+    try await services.commands.handle(
       CommandRequest(
-        commandID: Identifiers.next(at: now), organizationID: organizationID, command: command,
+        commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
         expected: expected, actor: caller.principal.actor, premises: caller.premises,
-        occurredAt: now,
+        occurredAt: time,
         origin: CommandOrigin(
           requestID: context.requestID, address: context.exchange.clientAddress,
           userAgent: context.exchange.userAgent),
         idempotency: isDryRun ? nil : idempotency, isDryRun: isDryRun))
-    var result = Reply.json(
-      outcome.body, .init(code: outcome.status),
-      etag: outcome.version.map { ETag(version: $0) }, location: outcome.location,
-      position: outcome.position)
-    if outcome.isReplay { result.headers[.idempotencyReplayed] = "true" }
-    return result
+  }
+}
+
+extension CommandOutcome {
+  /// What the caller is told.
+  ///
+  /// - Parameter secret: a token that the reply shows, this once, as `token`.
+  /// - Throws: when a stored reply is not JSON.
+  func reply(showing secret: String? = nil) throws -> Reply {
+    var body = body
+    if let secret {
+      var object = try JSONObject(parsing: body)
+      object.set("token", secret)
+      body = object.bytes()
+    }
+    var reply = Reply.json(
+      body, .init(code: status), etag: version.map { ETag(version: $0) }, location: location,
+      position: position)
+    if isReplay { reply.headers[.idempotencyReplayed] = "true" }
+    // What shows a secret is kept nowhere on the way.
+    if secret != nil { reply.headers[.cacheControl] = "no-store" }
+    return reply
   }
 }
 
@@ -121,7 +181,7 @@ private struct Caller {
   /// - Throws: a ``Problem`` of 401, 403 or 404.
   init(
     _ request: Request, _ context: APIContext, _ services: Services, may permission: Permission?,
-    settling: Bool
+    or besides: Authorizer.Besides, settling: Bool
   ) async throws {
     let authorizer = services.authorizer
     guard let permission else {
@@ -130,10 +190,11 @@ private struct Caller {
       premises = [principal.premise]
       return
     }
-    let member = try await authorizer.member(request, context, may: permission, settling: settling)
+    let member = try await authorizer.member(
+      request, context, may: permission, or: besides, settling: settling)
     principal = member.principal
     organizationID = member.organizationID
-    premises = [member.principal.premise, member.premise]
+    premises = member.premises
   }
 }
 

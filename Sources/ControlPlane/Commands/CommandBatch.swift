@@ -75,9 +75,8 @@ struct CommandBatch {
         TouchedEntity(organizationID: key.organizationID, entity: key.entity, workspace: $0)
       }
     }
-    for table in entityTables {
-      if let upsert = table.upsert(touched) { statements.append(upsert) }
-    }
+    for table in entityTables { statements += table.write(touched) }
+    statements += UserErasure.statements(touched)
     if !auditRows.isEmpty { statements.append(AuditEventTable.table.insert(auditRows)) }
     if !records.isEmpty { statements.append(IdempotencyRecord.table.upsert(records)) }
     statements.append("COMMIT")

@@ -1,3 +1,4 @@
+package import Domain
 package import EventStore
 import Glibc
 package import Logging
@@ -29,10 +30,12 @@ package actor CommandHandler {
 
   /// Takes over a connection; nobody else may use it. `observer` is told what was committed.
   package init(
-    connection: Connection, snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger
+    connection: Connection, plans: PlanCatalog, snapshots: SnapshotWriter,
+    observer: any LogObserver, logger: Logger
   ) {
     self.connection = connection
-    writer = WorkspaceWriter(snapshots: snapshots, observer: observer, logger: logger)
+    writer = WorkspaceWriter(
+      plans: plans, snapshots: snapshots, observer: observer, logger: logger)
   }
 
   /// Carries out one command, together with those of others.

@@ -4,29 +4,71 @@ import JSON
 /// The answer to a command: the entity that it was about, rendered from the state that it left behind.
 struct CommandReply {
   let status: Int
-  let version: Int64
+  /// Nil when the entity is gone, or was to be taken away.
+  let version: Int64?
   let location: String?
-  let body: JSONObject
+  /// Nil like the version.
+  let body: JSONObject?
 
-  /// Only accepted commands have a reply, and none is accepted unless its entity exists afterwards.
-  init(to command: WorkspaceCommand, from workspace: Workspace, in id: OrganizationID) {
+  init(
+    to command: WorkspaceCommand, from workspace: Workspace, in id: OrganizationID,
+    at time: Timestamp
+  ) {
     let entity = command.entity(in: id)
-    guard let version = workspace.version(of: entity), let body = workspace.json(of: entity, in: id)
-    else { preconditionFailure("accepted, but there is no \(entity)") }
-    status = command.isCreation ? 201 : 200
-    self.version = version
-    location = command.isCreation ? entity.path(in: id) : nil
-    self.body = body
+    switch command.effect {
+    case .removal:
+      status = 204
+      version = nil
+      location = nil
+      body = nil
+    case .creation, .change:
+      // Only accepted commands have a reply, and none of these is accepted unless its entity exists afterwards.
+      guard let version = workspace.version(of: entity),
+        let body = workspace.json(answering: command, about: entity, in: id, at: time)
+      else { preconditionFailure("accepted, but there is no \(entity)") }
+      let isCreation = command.effect == .creation
+      status = isCreation ? 201 : 200
+      self.version = version
+      location = isCreation ? entity.path(in: id) : nil
+      self.body = body
+    }
   }
 }
 
+/// What becomes of the entity that a command is about.
+private enum CommandEffect {
+  case creation, change, removal
+}
+
 extension WorkspaceCommand {
-  fileprivate var isCreation: Bool {
+  fileprivate var effect: CommandEffect {
     switch self {
-    case .organization(.create), .project(.create): true
+    case .organization(.create), .project(.create), .invitation(.create), .serviceToken(.create),
+      .account(.createToken):
+      .creation
+    case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
+      .account(.revokeToken), .account(.erase):
+      .removal
     case .organization(.rename), .organization(.archive), .project(.change),
-      .project(.setPanicMode), .project(.archive):
-      false
+      .project(.setPanicMode), .project(.archive), .member(.changeRole),
+      .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
+      .serviceToken(.rotate), .plan, .onboarding:
+      .change
+    }
+  }
+}
+
+extension Workspace {
+  /// What a command is about, as those see it who asked: plan and onboarding are parts with faces of their own.
+  fileprivate func json(
+    answering command: WorkspaceCommand, about entity: Entity, in id: OrganizationID,
+    at time: Timestamp
+  ) -> JSONObject? {
+    switch command {
+    case .plan: limitsJSON(at: time)
+    case .onboarding: onboarding?.json
+    case .organization, .member, .invitation, .serviceToken, .project, .account:
+      json(of: entity, in: id)
     }
   }
 }
@@ -38,7 +80,11 @@ extension Entity {
     return switch self {
     case .organization: root
     case .member(let id): "\(root)/members/\(id)"
+    case .invitation(let id): "\(root)/invitations/\(id)"
+    case .serviceToken(let id): "\(root)/service-tokens/\(id)"
     case .project(let id): "\(root)/projects/\(id)"
+    case .account: "/v1/me"
+    case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     }
   }
 }

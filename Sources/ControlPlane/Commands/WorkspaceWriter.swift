@@ -27,12 +27,16 @@ struct UnresolvedBatch {
 final class WorkspaceWriter {
   private var states: WorkspaceStates
   private var eventIDs = EventIDGenerator()
+  private let plans: PlanCatalog
   private let snapshots: SnapshotWriter
   private let observer: any LogObserver
   private let logger: Logger
 
-  init(snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger) {
+  init(
+    plans: PlanCatalog, snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger
+  ) {
     states = WorkspaceStates(logger: logger)
+    self.plans = plans
     self.snapshots = snapshots
     self.observer = observer
     self.logger = logger
@@ -171,7 +175,9 @@ final class WorkspaceWriter {
       {
         throw .slugTaken(slug)
       }
-      return try workspace.decide(request.command)
+      return try workspace.decide(
+        request.command,
+        in: CommandContext(actor: request.actor, time: request.occurredAt, plans: plans))
     } catch {
       throw .rejected(error)
     }
@@ -205,10 +211,11 @@ final class WorkspaceWriter {
       batch.claimSlug(slug, insteadOf: formerSlug, for: request.organizationID)
     }
     let reply = CommandReply(
-      to: request.command, from: entry.workspace, in: request.organizationID)
+      to: request.command, from: entry.workspace, in: request.organizationID,
+      at: request.occurredAt)
     let outcome = CommandOutcome(
       status: reply.status, version: reply.version, location: reply.location,
-      body: reply.body.bytes(), position: events.isEmpty ? nil : batch.position, isReplay: false)
+      body: reply.body?.bytes() ?? [], position: events.isEmpty ? nil : batch.position, isReplay: false)
     if let claim = request.idempotency {
       batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
     }
@@ -234,7 +241,8 @@ final class WorkspaceWriter {
     var body = JSONObject()
     body.set("dry_run", true)
     body.set("events", appended)
-    let reply = CommandReply(to: request.command, from: workspace, in: request.organizationID)
+    let reply = CommandReply(
+      to: request.command, from: workspace, in: request.organizationID, at: request.occurredAt)
     body.set("resource", reply.body)
     return CommandOutcome(
       status: 200, version: nil, location: nil, body: body.bytes(), position: nil, isReplay: false)

@@ -33,6 +33,7 @@ package struct Problem: Error, Equatable, Sendable {
     case string(String)
     case integer(Int64)
     case boolean(Bool)
+    case strings([String])
   }
 
   package var kind: ProblemKind
@@ -118,6 +119,13 @@ extension Problem {
       case .string(let text): bytes.append(jsonString: text)
       case .integer(let number): bytes.append(decimal: number)
       case .boolean(let flag): bytes.append(flag ? "true" : "false")
+      case .strings(let texts):
+        bytes.append("[")
+        for (index, text) in texts.enumerated() {
+          if index > 0 { bytes.append(",") }
+          bytes.append(jsonString: text)
+        }
+        bytes.append("]")
       }
     }
     bytes.append("}")

@@ -10,6 +10,15 @@ struct MembershipRow {
   let member: Member
 }
 
+/// A membership and whose it is.
+struct MemberProfile {
+  let userID: UserID
+  let member: Member
+  /// As the identity provider gave them; nil when it did not, or the person was erased.
+  let name: String?
+  let email: String?
+}
+
 enum MembershipTable: EntityTable {
   static let table = Table<MembershipRow>(
     "memberships",
@@ -19,7 +28,12 @@ enum MembershipTable: EntityTable {
       .value("role") { $0.member.role.rawValue },
       .value("version") { $0.member.version },
       .value("created_at") { TimestampTZ($0.member.createdAt) },
+      .value("updated_at") { TimestampTZ($0.member.updatedAt) },
     ])
+
+  static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]? {
+    if case .member(let id) = entity { [organization.uuid, id.uuid] } else { nil }
+  }
 
   static func row(
     for entity: Entity, of organization: OrganizationID, in workspace: Workspace
@@ -34,5 +48,46 @@ enum MembershipTable: EntityTable {
     SELECT role FROM memberships \
     WHERE organization_id = \(organization.uuid) AND user_id = \(userID.uuid)
     """
+  }
+
+  /// The organizations that a user is a member of, with the role: of ``MembershipTable/roles(_:)``.
+  static func memberships(of userID: UserID) -> Query {
+    """
+    SELECT organization_id, role FROM memberships WHERE user_id = \(userID.uuid) \
+    ORDER BY organization_id DESC LIMIT 1000
+    """
+  }
+
+  static func find(_ userID: UserID, in organization: OrganizationID) -> Query {
+    profiles(in: organization) + " AND user_id = \(userID.uuid)"
+  }
+
+  /// An organization's members, newest users first, behind the one with the id `after`.
+  static func list(in organization: OrganizationID, after: UserID?, limit: Int64) -> Query {
+    profiles(in: organization)
+      + """
+       AND (\(after?.uuid)::uuid IS NULL OR user_id < \(after?.uuid)) \
+      ORDER BY user_id DESC LIMIT \(limit)
+      """
+  }
+
+  private static func profiles(in organization: OrganizationID) -> Query {
+    """
+    SELECT user_id, role, version, m.created_at, m.updated_at, name, email \
+    FROM memberships AS m LEFT JOIN users USING (user_id) \
+    WHERE organization_id = \(organization.uuid)
+    """
+  }
+}
+
+extension MemberProfile {
+  init(_ row: Row) throws(PostgresError) {
+    let (userID, role, version, createdAt, updatedAt, name, email) = try row.decode(
+      (UUID, Role, Int64, TimestampTZ, TimestampTZ, String?, String?).self)
+    self.init(
+      userID: UserID(userID),
+      member: Member(
+        role: role, version: version, createdAt: Timestamp(createdAt),
+        updatedAt: Timestamp(updatedAt)), name: name, email: email)
   }
 }

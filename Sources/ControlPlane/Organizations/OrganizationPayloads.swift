@@ -4,16 +4,27 @@ import NIOCore
 
 extension Organization {
   /// The organization as callers see it.
-  func json(id: OrganizationID) -> JSONObject {
+  func json(id: OrganizationID, planTier: PlanTier, onboardingState: String) -> JSONObject {
     var object = JSONObject()
     object.set("id", id.description)
     object.set("name", name)
     object.set("slug", slug)
+    object.set("plan_tier", planTier.rawValue)
+    object.set("onboarding_state", onboardingState)
     object.set("version", version)
     object.set("created_at", createdAt.rfc3339)
     object.set("updated_at", updatedAt.rfc3339)
     object.set("archived_at", archivedAt?.rfc3339)
     return object
+  }
+}
+
+extension Workspace {
+  /// The organization as callers see it; nil when this is not one's stream.
+  func organizationJSON(id: OrganizationID) -> JSONObject? {
+    organization?.json(
+      id: id, planTier: plan?.tier ?? .free,
+      onboardingState: onboarding?.state.name ?? Onboarding.Step.workspaceCreated.rawValue)
   }
 }
 

@@ -17,12 +17,13 @@ struct OrganizationRoutes: RouteGroup {
 
   private func create(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: nil, ifMatch: .ignored)
+      request, context, services, ifMatch: .ignored)
+    let owner = try change.user()
     let payload = try CreateOrganizationPayload(context.body)
     let id = OrganizationID(Identifiers.next())
     let command = OrganizationCommand.create(
       name: payload.name, slug: payload.slug ?? Slug.made(from: payload.name, for: id),
-      owner: change.userID)
+      owner: owner)
     return try await change.carryOut(.organization(command), in: id)
   }
 
@@ -31,14 +32,19 @@ struct OrganizationRoutes: RouteGroup {
     let query = QueryReader(request)
     let archived = query.choice("archived", of: Flag.self)?.isTrue
     let page = try Page(
-      query, scope: "organizations \(principal.userID) \(archived.debugDescription)",
+      query, scope: "organizations \(principal.id) \(archived.debugDescription)",
       sealer: services.cursors)
+    let whose: OrganizationTable.Whose =
+      switch principal.kind {
+      case .user(let id, _): .memberOf(id)
+      case .serviceToken(let token): .one(token.organizationID)
+      }
     let rows = try await principal.reads.rows(
       OrganizationTable.list(
-        memberID: principal.userID, archived: archived,
+        whose, archived: archived,
         after: page.afterID.map { OrganizationID($0) }, limit: page.fetchLimit))
     return try page.reply(rows.map { try OrganizationRow($0) }) {
-      $0.organization.json(id: $0.id)
+      $0.json
     } place: {
       $0.id.uuid.place
     }
@@ -50,13 +56,13 @@ struct OrganizationRoutes: RouteGroup {
     let id = member.organizationID
     if let moment {
       let past = try await services.history.workspace(id, asOf: moment, deadline: context.deadline)
-      guard let organization = past.organization else { throw Problem(.notFound) }
-      return try RenderedResource(organization.json(id: id), version: organization.version)
-        .reply(to: request)
+      guard let version = past.organization?.version, let body = past.organizationJSON(id: id)
+      else { throw Problem(.notFound) }
+      return try RenderedResource(body, version: version).reply(to: request)
     }
     let found = try await member.resource(.organizations, id.uuid, OrganizationTable.find(id)) {
       let row = try OrganizationRow($0)
-      return RenderedResource(row.organization.json(id: id), version: row.organization.version)
+      return RenderedResource(row.json, version: row.organization.version)
     }
     return try found.reply(to: request)
   }

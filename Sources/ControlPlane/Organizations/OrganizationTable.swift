@@ -1,12 +1,19 @@
 import Domain
 import EventStore
 import FoundationEssentials
+import JSON
 import Postgres
 
 /// A row of `organizations`.
 struct OrganizationRow {
   let id: OrganizationID
   let organization: Organization
+  let planTier: PlanTier
+  let planCatalogVersion: Int64
+  let entitlements: JSONB
+  /// The contract's name of the state.
+  let onboardingState: String
+  let onboardingFacts: JSONB
 }
 
 enum OrganizationTable: EntityTable {
@@ -20,48 +27,88 @@ enum OrganizationTable: EntityTable {
       .value("created_at") { TimestampTZ($0.organization.createdAt) },
       .value("updated_at") { TimestampTZ($0.organization.updatedAt) },
       .value("archived_at") { $0.organization.archivedAt.map(TimestampTZ.init) },
+      .value("plan_tier") { $0.planTier.rawValue },
+      .value("plan_catalog_version") { $0.planCatalogVersion },
+      .value("entitlements") { $0.entitlements },
+      .value("onboarding_state") { $0.onboardingState },
+      .value("onboarding_facts") { $0.onboardingFacts },
     ])
+
+  static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]? {
+    if case .organization = entity { [organization.uuid] } else { nil }
+  }
 
   static func row(
     for entity: Entity, of organization: OrganizationID, in workspace: Workspace
   ) -> OrganizationRow? {
     guard case .organization = entity, let state = workspace.organization else { return nil }
-    return OrganizationRow(id: organization, organization: state)
+    return OrganizationRow(
+      id: organization, organization: state, planTier: workspace.plan?.tier ?? .free,
+      planCatalogVersion: workspace.plan?.catalogVersion ?? 0,
+      entitlements: JSONB(utf8: workspace.plan?.entitlements.json().canonicalBytes() ?? Array("{}".utf8)),
+      onboardingState: workspace.onboarding?.state.name ?? "workspace_created",
+      onboardingFacts: JSONB(
+        utf8: workspace.onboarding?.factsJSON.canonicalBytes() ?? Array("{}".utf8)))
   }
 
   static func find(_ id: OrganizationID) -> Query {
     "SELECT \(fragment: columns) FROM organizations WHERE organization_id = \(id.uuid)"
   }
 
-  /// The organizations that a user is a member of, newest first, behind the one with the id `after`.
+  /// Which organizations somebody sees in a list.
+  enum Whose {
+    case memberOf(UserID)
+    case one(OrganizationID)
+
+    fileprivate var condition: Query {
+      switch self {
+      case .memberOf(let id):
+        """
+        organization_id IN (SELECT organization_id FROM memberships WHERE user_id = \(id.uuid))
+        """
+      case .one(let id): "organization_id = \(id.uuid)"
+      }
+    }
+  }
+
+  /// Organizations, newest first, behind the one with the id `after`.
   static func list(
-    memberID: UserID, archived: Bool?, after: OrganizationID?, limit: Int64
+    _ whose: Whose, archived: Bool?, after: OrganizationID?, limit: Int64
   ) -> Query {
     """
-    SELECT \(fragment: columns) FROM memberships JOIN organizations USING (organization_id) \
-    WHERE user_id = \(memberID.uuid) \
+    SELECT \(fragment: columns) FROM organizations WHERE \(fragment: whose.condition) \
     AND (\(after?.uuid)::uuid IS NULL OR organization_id < \(after?.uuid)) \
     AND (\(archived)::bool IS NULL OR (archived_at IS NOT NULL) = \(archived)) \
     ORDER BY organization_id DESC LIMIT \(limit)
     """
   }
 
-  private static let columns = Query(
-    unchecked: table.columns.map { "organizations." + $0.name }.joined(separator: ", "))
+  private static let columns = Query(unchecked: table.columnList)
 }
 
 extension OrganizationRow {
+  /// The organization as callers see it.
+  var json: JSONObject {
+    organization.json(id: id, planTier: planTier, onboardingState: onboardingState)
+  }
+
   init(_ row: Row) throws(PostgresError) {
-    let (id, name, slug, version, createdAt, updatedAt, archivedAt) = try row.decode(
+    let (
+      id, name, slug, version, createdAt, updatedAt, archivedAt, planTier, planCatalogVersion,
+      entitlements, onboardingState, onboardingFacts
+    ) = try row.decode(
       (
         UUID, String, String, Int64, TimestampTZ, TimestampTZ,
-        TimestampTZ?
+        TimestampTZ?, PlanTier, Int64, JSONB, String,
+        JSONB
       ).self)
     self.init(
       id: OrganizationID(id),
       organization: Organization(
         name: name, slug: slug, version: version, createdAt: Timestamp(createdAt),
-        updatedAt: Timestamp(updatedAt), archivedAt: archivedAt.map(Timestamp.init)))
+        updatedAt: Timestamp(updatedAt), archivedAt: archivedAt.map(Timestamp.init)),
+      planTier: planTier, planCatalogVersion: planCatalogVersion, entitlements: entitlements,
+      onboardingState: onboardingState, onboardingFacts: onboardingFacts)
   }
 }
 
@@ -78,6 +125,10 @@ enum OrganizationSlugTable: EntityTable {
       .key("organization_id") { $0.organizationID.uuid },
       .value("slug") { $0.slug },
     ])
+
+  static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]? {
+    OrganizationTable.key(of: entity, of: organization)
+  }
 
   static func row(
     for entity: Entity, of organization: OrganizationID, in workspace: Workspace

@@ -33,6 +33,10 @@ enum ProjectTable: EntityTable {
       .value("archived_at") { $0.project.archivedAt.map(TimestampTZ.init) },
     ])
 
+  static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]? {
+    if case .project(let id) = entity { [organization.uuid, id.uuid] } else { nil }
+  }
+
   static func row(
     for entity: Entity, of organization: OrganizationID, in workspace: Workspace
   ) -> ProjectRow? {

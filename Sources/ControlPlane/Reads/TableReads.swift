@@ -64,17 +64,27 @@ package struct Reads: Sendable {
   package func row<Value: Sendable>(
     _ key: ReadKey, _ query: @autoclosure () -> Query, _ decode: (Row) throws -> Value
   ) async throws -> Known<Value>? {
-    if let remembered = memory.value(for: key),
-      tail.isCurrent(remembered.position, of: key.topic),
-      let box = remembered.box as? ReadMemory.Box<Value>
-    {
-      return Known(
-        value: box.value, premise: Premise(topic: key.topic, position: remembered.position))
-    }
+    if let known: Known<Value> = remembered(key) { return known }
     guard let row = try await rows(query()).first else { return nil }
-    let value = try decode(row)
-    memory.remember(value, readAt: position, for: key)
-    return Known(value: value, premise: Premise(topic: key.topic, position: position))
+    return remember(try decode(row), about: key.topic, for: key)
+  }
+
+  /// What was remembered and is still true.
+  package func remembered<Value: Sendable>(_ key: ReadKey) -> Known<Value>? {
+    guard let entry = memory.value(for: key),
+      tail.isCurrent(entry.premise.position, of: entry.premise.topic),
+      let value = entry.value as? Value
+    else { return nil }
+    return Known(value: value, premise: entry.premise)
+  }
+
+  /// Remembers something that was read now, for as long as nothing happens to its topic.
+  package func remember<Value: Sendable>(
+    _ value: Value, about topic: LogTail.Topic, for key: ReadKey
+  ) -> Known<Value> {
+    let premise = Premise(topic: topic, position: position)
+    memory.remember(ReadMemory.Entry(value: value, premise: premise), for: key)
+    return Known(value: value, premise: premise)
   }
 
   /// Reads rows that are not worth remembering.
@@ -86,12 +96,12 @@ package struct Reads: Sendable {
 /// Names something that was read: for whom, where, and which row.
 package struct ReadKey: Hashable, Sendable {
   package enum Table: Sendable {
-    case personalAccessTokens, memberships, organizations, projects
+    case credentials, memberships, organizations, projects
 
-    /// The subject of the events that change its rows.
+    /// The subject of the events that change its rows; those of credentials depend on whose they are.
     var subject: String {
       switch self {
-      case .personalAccessTokens: "token"
+      case .credentials: "account"
       case .memberships: "member"
       case .organizations: "organization"
       case .projects: "project"
@@ -102,6 +112,11 @@ package struct ReadKey: Hashable, Sendable {
   /// What must not have happened since, for the row to be as it was.
   var topic: LogTail.Topic {
     LogTail.Topic(organizationID: organizationID.uuid, subject: table.subject)
+  }
+
+  /// Names what is known of one token.
+  package static func credential(_ id: UUID) -> ReadKey {
+    ReadKey(principalID: id, organizationID: OrganizationID(id), table: .credentials, rowID: id)
   }
 
   package let principalID: UUID
@@ -123,7 +138,7 @@ final class ReadMemory: Sendable {
   struct Entry: Sendable {
     /// A ``Box``: a class is told from another much faster than one value's type from another's.
     let box: any AnyObject & Sendable
-    let position: Int64
+    let premise: Premise
   }
 
   final class Box<Value: Sendable>: Sendable {
@@ -155,10 +170,8 @@ final class ReadMemory: Sendable {
     }
   }
 
-  func remember(_ value: some Sendable, readAt position: Int64, for key: ReadKey) {
-    generations.withLock { generations in
-      insert(Entry(box: Box(value), position: position), for: key, into: &generations)
-    }
+  func remember(_ entry: Entry, for key: ReadKey) {
+    generations.withLock { insert(entry, for: key, into: &$0) }
   }
 
   private func insert(_ entry: Entry, for key: ReadKey, into generations: inout Generations) {

@@ -1,12 +1,15 @@
 import Domain
 import EventStore
+import FoundationEssentials
 import Postgres
 
 /// A table whose rows are renderings of workspaces: one row per entity of some kind. It has no say in what events mean.
 protocol EntityTable: SendableMetatype {
   associatedtype Row
   static var table: Table<Row> { get }
-  /// The entity's row; nil when entities of this kind have no row here.
+  /// The primary key of an entity's row; nil when entities of this kind have no row here.
+  static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]?
+  /// The entity's row; nil when it does not exist (any more).
   static func row(for entity: Entity, of organization: OrganizationID, in workspace: Workspace)
     -> Row?
 }
@@ -16,7 +19,12 @@ let entityTables: [any EntityTable.Type] = [
   OrganizationTable.self,
   OrganizationSlugTable.self,
   MembershipTable.self,
+  InvitationTable.self,
+  InvitationLookupTable.self,
+  ServiceTokenTable.self,
+  ServiceTokenLookupTable.self,
   ProjectTable.self,
+  PersonalAccessTokenTable.self,
 ]
 
 /// An entity whose row has to be written, with the state to render it from.
@@ -27,9 +35,18 @@ struct TouchedEntity {
 }
 
 extension EntityTable {
-  /// Writes the rows of those entities that have one here; nil when none has.
-  static func upsert(_ touched: [TouchedEntity]) -> Query? {
-    let rows = touched.compactMap { row(for: $0.entity, of: $0.organizationID, in: $0.workspace) }
-    return rows.isEmpty ? nil : table.upsert(rows)
+  /// Writes the rows of those entities that have one here, and deletes those of entities that are gone.
+  static func write(_ touched: [TouchedEntity]) -> [Query] {
+    var rows: [Row] = []
+    var gone: [[UUID]] = []
+    for entity in touched {
+      guard let key = key(of: entity.entity, of: entity.organizationID) else { continue }
+      if let row = row(for: entity.entity, of: entity.organizationID, in: entity.workspace) {
+        rows.append(row)
+      } else {
+        gone.append(key)
+      }
+    }
+    return (rows.isEmpty ? [] : [table.upsert(rows)]) + (gone.isEmpty ? [] : [table.delete(gone)])
   }
 }

@@ -92,7 +92,7 @@ package enum Rebuild {
       TouchedEntity(organizationID: id, entity: $0, workspace: state.workspace)
     }
     let inserts = entityTables.compactMap { $0.stage(touched) }
-    _ = try session.pipeline(inserts, deadline: deadline)
+    if !inserts.isEmpty { _ = try session.pipeline(inserts, deadline: deadline) }
   }
 }
 

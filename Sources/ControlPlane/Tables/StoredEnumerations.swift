@@ -7,6 +7,8 @@ extension Project.Environment: StoredAsText {}
 extension Thresholds.LoopSensitivity: StoredAsText {}
 extension Actor.Kind: StoredAsText {}
 extension Role: StoredAsText {}
+extension PlanTier: StoredAsText {}
+extension Invitation.Status: StoredAsText {}
 
 /// A column with a text that this program does not know is an error, never a default.
 protocol StoredAsText: PostgresDecodable, RawRepresentable<String> {}

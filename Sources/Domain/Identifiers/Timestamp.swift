@@ -8,6 +8,11 @@ package struct Timestamp: Hashable, Comparable, Sendable, Codable {
     self.microseconds = microseconds
   }
 
+  /// So many microseconds later.
+  package func advanced(by microseconds: Int64) -> Timestamp {
+    Timestamp(microseconds: self.microseconds + microseconds)
+  }
+
   package static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.microseconds < right.microseconds
   }

@@ -3,26 +3,46 @@ package enum Permission: String, Sendable, CaseIterable {
   case organizationRead = "organization:read"
   case organizationWrite = "organization:write"
   case organizationArchive = "organization:archive"
+  case ownershipTransfer = "ownership:transfer"
+  case memberRead = "member:read"
+  case memberWrite = "member:write"
+  case invitationRead = "invitation:read"
+  case invitationWrite = "invitation:write"
+  case serviceTokenRead = "service_token:read"
+  case serviceTokenWrite = "service_token:write"
   case projectRead = "project:read"
   case projectWrite = "project:write"
   case panicModeWrite = "panic_mode:write"
+  case apiKeyWrite = "api_key:write"
+  case providerKeyWrite = "provider_key:write"
+  case onboardingWrite = "onboarding:write"
+  case planWrite = "plan:write"
   case auditRead = "audit:read"
   case eventRead = "event:read"
 
-  /// The roles that have it: the one table that both the check and the tests go by.
+  /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
-    case .organizationRead, .projectRead, .auditRead, .eventRead: Role.allCases
-    case .organizationWrite: [.owner, .admin]
-    case .organizationArchive: [.owner]
-    case .projectWrite, .panicModeWrite: [.owner, .admin, .developer]
+    case .organizationRead, .memberRead, .projectRead, .auditRead, .eventRead:
+      Role.allCases
+    case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
+      .serviceTokenWrite:
+      [.owner, .admin]
+    case .organizationArchive, .ownershipTransfer: [.owner]
+    case .projectWrite, .panicModeWrite, .apiKeyWrite, .providerKeyWrite, .onboardingWrite:
+      [.owner, .admin, .developer]
+    case .planWrite: [.owner, .billing]
     }
   }
-}
 
-extension Role {
-  /// Whether members with this role may do it.
-  package func may(_ permission: Permission) -> Bool {
-    permission.roles.contains(self)
+  /// Whether it is about one project, so that a token that is bound to projects can have it.
+  package var isAboutProjects: Bool {
+    switch self {
+    case .projectRead, .projectWrite, .panicModeWrite, .apiKeyWrite, .providerKeyWrite: true
+    case .organizationRead, .organizationWrite, .organizationArchive, .ownershipTransfer,
+      .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
+      .serviceTokenWrite, .onboardingWrite, .planWrite, .auditRead, .eventRead:
+      false
+    }
   }
 }

@@ -99,7 +99,7 @@ package struct Organization: Equatable, Sendable, Codable, Identified {
     }
   }
 
-  private mutating func touch(_ metadata: EventMetadata) {
+  mutating func touch(_ metadata: EventMetadata) {
     version += 1
     updatedAt = metadata.occurredAt
   }
@@ -125,7 +125,7 @@ package enum OrganizationCommand: Equatable, Sendable {
 
 extension Organization {
   static func decide(
-    _ state: Organization?, _ command: OrganizationCommand
+    _ state: Organization?, _ command: OrganizationCommand, in context: CommandContext
   ) throws(Rejection) -> [WorkspaceEvent] {
     switch command {
     case .create(let name, let slug, let owner):
@@ -133,6 +133,7 @@ extension Organization {
       return [
         .organization(.created(.init(name: name, slug: slug))),
         .member(.added(.init(userID: owner, role: .owner))),
+        .plan(.changed(.init(.free, of: context.plans))),
       ]
     case .rename(let name, let slug):
       let organization = try open(state)

@@ -225,22 +225,26 @@ package enum ProjectCommand: Equatable, Sendable {
   }
 }
 
-extension Project {
-  static func decide(
-    _ state: Project?, _ command: ProjectCommand, in organization: Organization?
+extension Workspace {
+  func decide(
+    _ command: ProjectCommand, in context: CommandContext
   ) throws(Rejection) -> [WorkspaceEvent] {
     if case .create(let id, let name, let environment) = command {
       _ = try Organization.open(organization)
-      guard state == nil else { return [] }
+      guard projects[id] == nil else { return [] }
+      try requireRoom(for: .projects, in: context)
       let created = ProjectEvent.Created(projectID: id, name: name, environment: environment)
       return [.project(.created(created))]
     }
-    guard let project = state else { throw .notFound(.project) }
-    return try project.decide(command, in: Organization.open(organization)).map { .project($0) }
+    guard let project = projects[command.projectID] else { throw .notFound(.project) }
+    _ = try Organization.open(organization)
+    return try project.decide(command).map { .project($0) }
   }
+}
 
-  private func decide(
-    _ command: ProjectCommand, in organization: Organization
+extension Project {
+  fileprivate func decide(
+    _ command: ProjectCommand
   ) throws(Rejection) -> [ProjectEvent] {
     if case .archive(let id) = command {
       return archivedAt == nil ? [.archived(.init(projectID: id))] : []

@@ -23,12 +23,17 @@ package struct Actor: Hashable, Sendable, Codable {
   /// Signalbox itself, for instance when a timer fires.
   package static let system = Actor(kind: .system, id: nil)
 
+  /// The person, when it is one.
+  package var userID: UserID? {
+    kind == .user ? id.map { UserID($0) } : nil
+  }
+
   /// The id as callers write it; nil for the system.
   package var externalID: String? {
     guard let id else { return nil }
     return switch kind {
     case .user: UserID(id).description
-    case .token: TypeID<ServiceToken>(id).description
+    case .token: ServiceTokenID(id).description
     case .gateway: TypeID<GatewayToken>(id).description
     case .system: nil
     }
@@ -41,11 +46,6 @@ package enum User: Identified {
 }
 
 package typealias UserID = TypeID<User>
-
-/// A token of a workspace for CI pipelines.
-package enum ServiceToken: Identified {
-  package static let idPrefix = "tok"
-}
 
 /// A token by which a data-plane gateway reads configuration.
 package enum GatewayToken: Identified {

@@ -4,18 +4,28 @@ package import FoundationEssentials
 package enum Entity: Hashable, Sendable {
   case organization(OrganizationID)
   case member(UserID)
+  case invitation(InvitationID)
+  case serviceToken(ServiceTokenID)
   case project(ProjectID)
+  case account(UserID)
+  case personalAccessToken(PersonalAccessTokenID)
 
   /// The kind by itself, as the audit and problems name it. The raw values are stored.
   package enum Kind: String, Sendable, CaseIterable {
-    case organization, member, project
+    case organization, member, invitation, project, account
+    case serviceToken = "service_token"
+    case personalAccessToken = "personal_access_token"
   }
 
   package var kind: Kind {
     switch self {
     case .organization: .organization
     case .member: .member
+    case .invitation: .invitation
+    case .serviceToken: .serviceToken
     case .project: .project
+    case .account: .account
+    case .personalAccessToken: .personalAccessToken
     }
   }
 
@@ -23,7 +33,11 @@ package enum Entity: Hashable, Sendable {
     switch self {
     case .organization(let id): id.uuid
     case .member(let id): id.uuid
+    case .invitation(let id): id.uuid
+    case .serviceToken(let id): id.uuid
     case .project(let id): id.uuid
+    case .account(let id): id.uuid
+    case .personalAccessToken(let id): id.uuid
     }
   }
 
@@ -32,7 +46,11 @@ package enum Entity: Hashable, Sendable {
     switch self {
     case .organization(let id): id.description
     case .member(let id): id.description
+    case .invitation(let id): id.description
+    case .serviceToken(let id): id.description
     case .project(let id): id.description
+    case .account(let id): id.description
+    case .personalAccessToken(let id): id.description
     }
   }
 }
@@ -42,8 +60,11 @@ extension Entity.Kind {
   package func externalID(_ uuid: UUID) -> String {
     switch self {
     case .organization: OrganizationID(uuid).description
-    case .member: UserID(uuid).description
+    case .member, .account: UserID(uuid).description
+    case .invitation: InvitationID(uuid).description
+    case .serviceToken: ServiceTokenID(uuid).description
     case .project: ProjectID(uuid).description
+    case .personalAccessToken: PersonalAccessTokenID(uuid).description
     }
   }
 }

@@ -7,6 +7,25 @@ package enum Rejection: Error, Equatable, Sendable {
   case slugTaken(String)
   /// The entity, or the organization around it, is archived and takes no changes.
   case archived(Entity.Kind)
+  /// There would be no owner left.
+  case lastOwner
+  /// The caller may not do everything that this role may, and so cannot give it away or take it.
+  case roleNotYours(Role)
+  /// The address belongs to a member already.
+  case alreadyMember
+  /// The address has an invitation that is still open.
+  case alreadyInvited
+  /// The invitation is not open any more.
+  case invitationClosed(Invitation.Status)
+  /// The token is revoked or has expired.
+  case tokenInvalid
+  /// A person has as many tokens as they may have.
+  case tooManyTokens(Int)
+  /// The plan allows no more.
+  case limitExceeded(LimitExceeded)
+  /// Onboarding does not go there from where it is.
+  case illegalTransition(
+    Onboarding.Transition, allowed: [Onboarding.Transition], missing: [Onboarding.Step])
   /// The caller expected another version of the entity than the current one.
   case staleVersion(Entity, current: Int64)
 }

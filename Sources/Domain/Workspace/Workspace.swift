@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 1
+  package static let foldVersion = 2
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -11,12 +11,21 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var organization: Organization?
   package private(set) var members: [UserID: Member] = [:]
   package private(set) var projects: [ProjectID: Project] = [:]
+  package private(set) var invitations: [InvitationID: Invitation] = [:]
+  package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
+  /// Nil until the workspace is on a plan.
+  package private(set) var plan: WorkspacePlan?
+  /// Nil until the workspace is created.
+  package private(set) var onboarding: Onboarding?
+  /// Only in the stream of a person.
+  package private(set) var account: Account?
 
   /// The state before any event.
   package init() {}
 
   private enum CodingKeys: String, CodingKey {
-    case version, organization, members, projects
+    case version, organization, members, projects, invitations, plan, onboarding, account
+    case serviceTokens = "service_tokens"
   }
 }
 
@@ -56,12 +65,36 @@ extension Workspace {
     switch event {
     case .organization(let event):
       organization = try Organization.evolve(organization, event, metadata)
+      if onboarding == nil { onboarding = Onboarding(createdAt: metadata.occurredAt) }
     case .member(let event):
-      members[event.userID] = Member.evolve(members[event.userID], event, metadata)
+      try Member.evolve(&members[event.userID], event, metadata)
+    case .invitation(let event):
+      try Invitation.evolve(&invitations[event.invitationID], event, metadata)
+    case .serviceToken(let event):
+      try ServiceToken.evolve(&serviceTokens[event.tokenID], event, metadata)
     case .project(let event):
       try Project.evolve(&projects[event.projectID], event, metadata)
+    case .plan(let event):
+      try touchOrganization(metadata)
+      plan = WorkspacePlan(event, metadata)
+    case .onboarding(let event):
+      try touchOrganization(metadata)
+      onboarding?.evolve(event, metadata)
+    case .account(let event):
+      var account = account ?? Account()
+      try account.evolve(event, metadata)
+      self.account = account
     }
+    if let fact = event.onboardingFact { onboarding?.record(fact, at: metadata.occurredAt) }
     version = metadata.version
+  }
+
+  /// Plan and onboarding are parts of the organization as callers see it.
+  private mutating func touchOrganization(_ metadata: EventMetadata) throws(FoldError) {
+    guard organization != nil else {
+      throw FoldError(version: metadata.version, reason: "the organization does not exist")
+    }
+    organization?.touch(metadata)
   }
 
   /// The version of one entity, as its ETag shows it; nil when it does not exist.
@@ -69,7 +102,11 @@ extension Workspace {
     switch entity {
     case .organization: organization?.version
     case .member(let id): members[id]?.version
+    case .invitation(let id): invitations[id]?.version
+    case .serviceToken(let id): serviceTokens[id]?.version
     case .project(let id): projects[id]?.version
+    case .account: account?.version
+    case .personalAccessToken(let id): account?.tokens[id]?.version
     }
   }
 }

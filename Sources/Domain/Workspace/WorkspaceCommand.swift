@@ -1,13 +1,23 @@
 /// Everything that can be asked of a workspace. A feature's commands are in the feature's folder.
 package enum WorkspaceCommand: Equatable, Sendable {
   case organization(OrganizationCommand)
+  case member(MemberCommand)
+  case invitation(InvitationCommand)
+  case serviceToken(ServiceTokenCommand)
   case project(ProjectCommand)
+  case plan(PlanCommand)
+  case onboarding(OnboardingCommand)
+  case account(AccountCommand)
 
   /// What the command is about: an expected version is that entity's.
   package func entity(in organization: OrganizationID) -> Entity {
     switch self {
-    case .organization: .organization(organization)
+    case .organization, .plan, .onboarding: .organization(organization)
+    case .member(let command): .member(command.userID)
+    case .invitation(let command): .invitation(command.invitationID)
+    case .serviceToken(let command): .serviceToken(command.tokenID)
     case .project(let command): .project(command.projectID)
+    case .account(let command): command.entity(in: organization)
     }
   }
 
@@ -15,19 +25,27 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .project: nil
+    case .member, .invitation, .serviceToken, .project, .plan, .onboarding, .account: nil
     }
   }
 }
 
 extension Workspace {
   /// Decides what happens when this is asked: pure, and asking again after it happened yields no events.
-  package func decide(_ command: WorkspaceCommand) throws(Rejection) -> [WorkspaceEvent] {
-    switch command {
-    case .organization(let command):
-      try Organization.decide(organization, command)
-    case .project(let command):
-      try Project.decide(projects[command.projectID], command, in: organization)
-    }
+  package func decide(
+    _ command: WorkspaceCommand, in context: CommandContext
+  ) throws(Rejection) -> [WorkspaceEvent] {
+    let events =
+      switch command {
+      case .organization(let command): try Organization.decide(organization, command, in: context)
+      case .member(let command): try decide(command, in: context)
+      case .invitation(let command): try decide(command, in: context)
+      case .serviceToken(let command): try decide(command, in: context)
+      case .project(let command): try decide(command, in: context)
+      case .plan(let command): try decide(command, in: context)
+      case .onboarding(let command): try decide(command)
+      case .account(let command): try decide(command)
+      }
+    return events + onboardingProgress(after: events)
   }
 }

@@ -2,14 +2,22 @@
 package enum WorkspaceEvent: Equatable, Sendable {
   case organization(OrganizationEvent)
   case member(MemberEvent)
+  case invitation(InvitationEvent)
+  case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
+  case plan(PlanEvent)
+  case onboarding(OnboardingEvent)
+  case account(AccountEvent)
 
   /// What the event happened to.
   package func entity(in organization: OrganizationID) -> Entity {
     switch self {
-    case .organization: .organization(organization)
+    case .organization, .plan, .onboarding: .organization(organization)
     case .member(let event): .member(event.userID)
+    case .invitation(let event): .invitation(event.invitationID)
+    case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
+    case .account(let event): event.entity(in: organization)
     }
   }
 }
@@ -41,7 +49,9 @@ package struct UnknownEventType: Error, Equatable, Sendable {
 extension WorkspaceEvent {
   /// Every type of payload, each once: the catalog that decoding and the golden files go by.
   package static let payloadTypes: [any EventPayload.Type] =
-    OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + ProjectEvent.payloadTypes
+    OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + InvitationEvent.payloadTypes
+    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + PlanEvent.payloadTypes
+    + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
     Dictionary(uniqueKeysWithValues: payloadTypes.map { ($0.type, $0) })
@@ -51,7 +61,12 @@ extension WorkspaceEvent {
     switch self {
     case .organization(let event): event.payload
     case .member(let event): event.payload
+    case .invitation(let event): event.payload
+    case .serviceToken(let event): event.payload
     case .project(let event): event.payload
+    case .plan(let event): event.payload
+    case .onboarding(let event): event.payload
+    case .account(let event): event.payload
     }
   }
 

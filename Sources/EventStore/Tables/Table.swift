@@ -1,3 +1,4 @@
+package import FoundationEssentials
 package import Postgres
 
 /// A table described once: its columns, and how each is filled from a typed row. From it follow the statements that
@@ -41,6 +42,7 @@ package struct Table<Row>: Sendable {
   package let columnList: String
   private let insertSQL: String
   private let upsertSQL: String
+  private let deleteSQL: String
 
   /// Names a table and its columns, the primary key's first.
   package init(_ name: String, _ columns: [Column]) {
@@ -59,6 +61,11 @@ package struct Table<Row>: Sendable {
       \(insertSQL) ON CONFLICT (\(keys.joined(separator: ", "))) \
       DO UPDATE SET \(updates.joined(separator: ", "))
       """
+    let matches = keys.map { "\(name).\($0) = gone.\($0)" }.joined(separator: " AND ")
+    deleteSQL = """
+      DELETE FROM \(name) USING unnest(\(keys.indices.map { "$\($0 + 1)" }.joined(separator: ", "))) \
+      AS gone (\(keys.joined(separator: ", "))) WHERE \(matches)
+      """
   }
 
   /// Inserts the rows; one that exists already is an error.
@@ -69,5 +76,11 @@ package struct Table<Row>: Sendable {
   /// Inserts the rows and replaces those that exist already. No key may occur twice in `rows`.
   package func upsert(_ rows: [Row]) -> Query {
     Query(unchecked: upsertSQL, parameters: columns.map { $0.parameter(rows) })
+  }
+
+  /// Deletes the rows with these primary keys, each as many ids as the table has key columns.
+  package func delete(_ keys: [[UUID]]) -> Query {
+    let columns = keys.first?.indices.map { column in keys.map { $0[column] } } ?? []
+    return Query(unchecked: deleteSQL, parameters: columns.map { Parameter($0) })
   }
 }

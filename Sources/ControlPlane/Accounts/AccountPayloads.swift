@@ -1,0 +1,79 @@
+import Domain
+import FoundationEssentials
+import JSON
+import NIOCore
+
+extension PersonalAccessToken {
+  /// The token as its owner sees it: never the secret.
+  func json(id: PersonalAccessTokenID) -> JSONObject {
+    var object = JSONObject()
+    object.set("id", id.description)
+    object.set("name", name)
+    object.set("last_four", secret.lastFour)
+    object.set("expires_at", expiresAt?.rfc3339)
+    object.set("revoked_at", revokedAt?.rfc3339)
+    object.set("version", version)
+    object.set("created_at", createdAt.rfc3339)
+    return object
+  }
+}
+
+extension Account {
+  /// The account as the audit sees it.
+  func json(userID: UserID) -> JSONObject {
+    var object = JSONObject()
+    object.set("id", userID.description)
+    object.set("version", version)
+    object.set("erased_at", erasedAt?.rfc3339)
+    return object
+  }
+}
+
+/// The body of `POST /v1/me/tokens`.
+struct CreatePersonalAccessTokenPayload {
+  let name: String
+  let expiresAt: Timestamp?
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer, now: Timestamp) throws {
+    let reader = try PayloadReader(body)
+    let name = reader.string("name", .name)
+    expiresAt = reader.optionalFuture("expires_at", after: now)
+    try reader.finish()
+    guard let name else { throw Problem(.invalidRequest) }
+    self.name = name
+  }
+}
+
+extension PayloadReader {
+  /// An id of one kind of thing.
+  func id<Entity: Identified>(_ name: String, of type: Entity.Type) -> TypeID<Entity>? {
+    string(
+      name, TextRules(1...64), where: { TypeID<Entity>($0) != nil },
+      otherwise: "must be an id that starts with \(Entity.idPrefix)_"
+    ).flatMap { TypeID<Entity>($0) }
+  }
+
+  /// A time to come.
+  func future(_ name: String, after now: Timestamp, within longest: Int64? = nil) -> Timestamp? {
+    time(name).flatMap { check($0, name, now, longest) }
+  }
+
+  /// A time to come, or nothing.
+  func optionalFuture(_ name: String, after now: Timestamp) -> Timestamp? {
+    optionalTime(name).flatMap { check($0, name, now, nil) }
+  }
+
+  private func check(
+    _ time: Int64, _ name: String, _ now: Timestamp, _ longest: Int64?
+  ) -> Timestamp? {
+    if time <= now.microseconds {
+      refuse(name, "past", "must be in the future")
+    } else if let longest, time - now.microseconds > longest {
+      refuse(name, "too-late", "must be within \(longest / 86_400_000_000) days")
+    } else {
+      return Timestamp(microseconds: time)
+    }
+    return nil
+  }
+}

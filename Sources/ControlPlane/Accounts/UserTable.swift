@@ -1,0 +1,86 @@
+import Domain
+import FoundationEssentials
+package import Postgres
+
+/// `users`: identity as the identity provider gave it, and the only place with personal data in clear. Not rendered from
+/// events, which hold none of it.
+package enum UserTable {
+  static func find(issuer: String, subject: String) -> Query {
+    """
+    SELECT user_id, is_platform_admin, email, name FROM users \
+    WHERE issuer = \(issuer) AND subject = \(subject)
+    """
+  }
+
+  /// Adds a user, or brings what is known of them up to date.
+  static func register(
+    _ id: UserID, issuer: String, subject: String, email: String?, name: String?
+  ) -> Query {
+    """
+    INSERT INTO users (user_id, issuer, subject, email, name) \
+    VALUES (\(id.uuid), \(issuer), \(subject), \(email), \(name)) \
+    ON CONFLICT (issuer, subject) DO UPDATE \
+    SET email = excluded.email, name = excluded.name, updated_at = now() \
+    RETURNING user_id, is_platform_admin, email, name
+    """
+  }
+
+  static func profile(of id: UserID) -> Query {
+    """
+    SELECT email, name, is_platform_admin, created_at, updated_at FROM users \
+    WHERE user_id = \(id.uuid) AND erased_at IS NULL
+    """
+  }
+
+  static func names(of ids: [UUID]) -> Query {
+    "SELECT user_id, email, name, erased_at IS NOT NULL FROM users WHERE user_id = ANY(\(ids))"
+  }
+
+  /// Nothing of a person stays in clear: what was sealed under their keys is gone with the keys, and how they signed in
+  /// is replaced by something that nobody can sign in as.
+  static func erase(_ ids: [UUID]) -> [Query] {
+    [
+      """
+      UPDATE users SET issuer = 'erased', subject = user_id::text, email = NULL, name = NULL, \
+      is_platform_admin = false, updated_at = now(), erased_at = now() WHERE user_id = ANY(\(ids))
+      """,
+      """
+      UPDATE data_subjects SET email_hash = NULL, sealed_key = NULL WHERE user_id = ANY(\(ids))
+      """,
+      // The audit's evidence of where they were.
+      """
+      UPDATE workspace_audit_events SET ip = NULL, user_agent = NULL \
+      WHERE actor_kind = 'user' AND actor_id = ANY(\(ids)) AND (ip IS NOT NULL OR user_agent IS NOT NULL)
+      """,
+      "DELETE FROM idempotency_records WHERE principal_id = ANY(\(ids))",
+    ]
+  }
+
+  /// Makes the first user, a platform admin. The second statement's row is the admin, unless they or others have a token.
+  package static func bootstrap(_ id: UserID) -> [Query] {
+    [
+      """
+      INSERT INTO users (user_id, issuer, subject, email, name, is_platform_admin) \
+      SELECT \(id.uuid), 'signalbox', 'admin', 'admin@localhost', 'Administrator', true \
+      WHERE NOT EXISTS (SELECT FROM users) \
+      ON CONFLICT (issuer, subject) DO NOTHING
+      """,
+      """
+      SELECT user_id FROM users WHERE issuer = 'signalbox' AND subject = 'admin' \
+      AND NOT EXISTS (SELECT FROM personal_access_tokens)
+      """,
+    ]
+  }
+}
+
+/// What an erased account has besides its events: done in the transaction that says so.
+enum UserErasure {
+  static func statements(_ touched: [TouchedEntity]) -> [Query] {
+    let erased = touched.compactMap { touched -> UUID? in
+      guard case .account(let id) = touched.entity, touched.workspace.account?.erasedAt != nil
+      else { return nil }
+      return id.uuid
+    }
+    return erased.isEmpty ? [] : UserTable.erase(erased)
+  }
+}

@@ -1,0 +1,116 @@
+import Cryptography
+import Domain
+import EventStore
+import FoundationEssentials
+import Hummingbird
+import Identity
+import Postgres
+
+/// Finds out who sends a request, by whichever kind of token they show.
+package struct Authenticator: Sendable {
+  private let reads: TableReads
+  private let hasher: TokenHasher
+  private let identities: IdentityVerifier
+  private let users: UserDirectory
+
+  package init(
+    reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory
+  ) {
+    self.reads = reads
+    self.hasher = hasher
+    self.identities = identities
+    self.users = users
+  }
+
+  /// A read settles first, so that a token revoked a moment ago, on whatever replica, is refused. A change goes by what
+  /// this process knows: its ``Premise``s are checked again inside the transaction, where nothing can happen any more.
+  ///
+  /// - Throws: a ``Problem`` of 401, or 503 when whoever vouches for the caller cannot be asked.
+  func principal(
+    _ request: Request, _ context: some ExchangeContext, settling: Bool
+  ) async throws -> Principal {
+    let token = try BearerToken(request.headers)
+    let hash = hasher.hash(token.value)
+    let deadline = context.deadline
+    let reads =
+      settling ? try await reads.settle(deadline: deadline) : reads.known(deadline: deadline)
+    // The first half of the hash names the token, and the whole is compared in constant time.
+    let key = ReadKey.credential(UUID(leading: hash))
+    let now = Timestamp.now
+    var found: Known<Credential>? = reads.remembered(key)
+    if let known = found, !isGood(known.value, hash, now) { found = nil }
+    if found == nil, let credential = try await find(token.value, hash, reads, now) {
+      found = reads.remember(credential, about: credential.kind.topic, for: key)
+    }
+    guard let found, isGood(found.value, hash, now) else {
+      throw BearerToken.challenge(.invalidToken)
+    }
+    context.exchange.annotate(actor: found.value.kind.externalID)
+    return Principal(kind: found.value.kind, premise: found.premise, reads: reads)
+  }
+
+  private func isGood(_ credential: Credential, _ hash: [UInt8], _ now: Timestamp) -> Bool {
+    constantTimeEquals(credential.hash, hash) && credential.until.map { now < $0 } ?? true
+      && credential.identity.map(identities.isCurrent) ?? true
+  }
+
+  private func find(
+    _ token: String, _ hash: [UInt8], _ reads: Reads, _ now: Timestamp
+  ) async throws -> Credential? {
+    if token.hasPrefix(TokenFormat.service.prefix) {
+      guard TokenFormat.service.matches(token) else { return nil }
+      return try await serviceToken(hash, reads, now)
+    }
+    if IdentityVerifier.looksLikeJWT(token) {
+      return try await identity(token, hash, reads, now)
+    }
+    return try await reads.rows(PersonalAccessTokenTable.owner(ofTokenHash: hash)).first.map {
+      let (hash, userID, isPlatformAdmin, expiresAt) = try $0.decode(
+        ([UInt8], UUID, Bool, TimestampTZ?).self)
+      return Credential(
+        hash: hash, kind: .user(UserID(userID), isPlatformAdmin: isPlatformAdmin),
+        until: expiresAt.map(Timestamp.init))
+    }
+  }
+
+  private func serviceToken(
+    _ hash: [UInt8], _ reads: Reads, _ now: Timestamp
+  ) async throws -> Credential? {
+    let rows = try await reads.rows(ServiceTokenTable.access(lookupID: UUID(leading: hash)))
+    for row in rows {
+      let access = try ServiceTokenTable.Access(row)
+      guard let until = access.validUntil(for: hash), now < until else { continue }
+      return Credential(hash: hash, kind: .serviceToken(access.token), until: until)
+    }
+    return nil
+  }
+
+  private func identity(
+    _ token: String, _ hash: [UInt8], _ reads: Reads, _ now: Timestamp
+  ) async throws -> Credential? {
+    let identity: VerifiedIdentity
+    do throws(IdentityError) {
+      identity = try await identities.verify(token, at: now.microseconds / 1_000_000)
+    } catch {
+      switch error {
+      case .notAToken, .refused: return nil
+      case .unavailable: throw Problem.unavailable(.identityProviderUnavailable)
+      }
+    }
+    let user = try await users.user(of: identity, reads)
+    return Credential(
+      hash: hash, kind: .user(user.id, isPlatformAdmin: user.isPlatformAdmin),
+      until: Timestamp(microseconds: identity.expiresAt * 1_000_000), identity: identity)
+  }
+}
+
+/// A token that was found good, as long as nothing happens to what it rests on.
+private struct Credential: Sendable {
+  /// Of the token.
+  let hash: [UInt8]
+  let kind: Principal.Kind
+  /// Nil when it does not expire.
+  var until: Timestamp?
+  /// Of a token that somebody else vouches for.
+  var identity: VerifiedIdentity?
+}

@@ -1,0 +1,99 @@
+package import Domain
+import FoundationEssentials
+import Hummingbird
+import Postgres
+
+/// Answers for every request who asks and whether they may. The only way from a path to an ``OrganizationID``.
+package struct Authorizer: Sendable {
+  /// Who may also do something without being a member.
+  enum Besides {
+    case nobody, platformAdmins
+  }
+
+  private let authenticator: Authenticator
+
+  package init(authenticator: Authenticator) {
+    self.authenticator = authenticator
+  }
+
+  /// Finds out who asks.
+  ///
+  /// - Throws: a ``Problem`` of 401.
+  func principal(
+    _ request: Request, _ context: some ExchangeContext, settling: Bool = true
+  ) async throws -> Principal {
+    try await authenticator.principal(request, context, settling: settling)
+  }
+
+  /// Finds out who asks, and whether they may do this in the workspace that the path names.
+  ///
+  /// - Throws: a ``Problem`` of 401; 404 when there is no such workspace or they are no member of it; 403.
+  func member(
+    _ request: Request, _ context: some ExchangeContext, may permission: Permission,
+    or besides: Besides = .nobody, settling: Bool = true
+  ) async throws -> Membership {
+    let principal = try await principal(request, context, settling: settling)
+    guard let organizationID = context.parameters.get("organization").flatMap(OrganizationID.init)
+    else { throw Problem(.notFound) }
+    let found = try await membership(of: principal, in: organizationID)
+    guard let membership = found else {
+      if besides == .platformAdmins, principal.isPlatformAdmin {
+        return Membership(
+          principal: principal, organizationID: organizationID, role: nil, projectIDs: nil,
+          premise: nil)
+      }
+      throw Problem(.notFound)
+    }
+    do throws(Problem) {
+      try membership.require(permission, project: context.parameters.get("project"))
+    } catch {
+      if besides == .platformAdmins, principal.isPlatformAdmin { return membership }
+      // The role may have been given a moment ago, on another replica.
+      if !settling { return try await member(request, context, may: permission, or: besides) }
+      throw error
+    }
+    return membership
+  }
+
+  private func membership(
+    of principal: Principal, in organizationID: OrganizationID
+  ) async throws -> Membership? {
+    switch principal.kind {
+    case .user(let userID, _):
+      let key = ReadKey(
+        principalID: userID.uuid, organizationID: organizationID, table: .memberships,
+        rowID: userID.uuid)
+      let found: Known<Role>? = try await principal.reads.row(
+        key, MembershipTable.role(of: userID, in: organizationID)
+      ) { try $0.decode(Role.self) }
+      return found.map {
+        Membership(
+          principal: principal, organizationID: organizationID, role: $0.value, projectIDs: nil,
+          premise: $0.premise)
+      }
+    case .serviceToken(let token):
+      guard token.organizationID == organizationID else { return nil }
+      return Membership(
+        principal: principal, organizationID: organizationID, role: token.role,
+        projectIDs: token.projectIDs, premise: nil)
+    }
+  }
+}
+
+extension Membership {
+  /// - Parameter project: from the path, when it names one.
+  /// - Throws: a ``Problem`` of 403; 404 for a project that the caller's token is not bound to.
+  fileprivate func require(_ permission: Permission, project: String?) throws(Problem) {
+    guard let role else { return }
+    guard role.may(permission) else { throw .forbidden(permission, role) }
+    guard let projectIDs else { return }
+    if let project {
+      guard let id = ProjectID(project), projectIDs.contains(id) else { throw Problem(.notFound) }
+    } else if permission != .projectRead {
+      throw Problem(.forbidden, "the token is bound to projects, and this is not about one of them")
+    }
+    guard permission.isAboutProjects else {
+      throw Problem(.forbidden, "the token is bound to projects, and this is not about one of them")
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import Cryptography
+
+/// The tokens that Signalbox itself gives out: a prefix that says what it is, 30 random base62 characters, and their
+/// CRC-32 in six more, so that a typing error, or a scanner's false find, is told from a token without the database.
+package struct TokenFormat: Sendable {
+  /// Of a person, for what they do by hand.
+  package static let personalAccess = TokenFormat(prefix: "sbp_")
+  /// Of a workspace, for CI pipelines.
+  package static let service = TokenFormat(prefix: "sbx_")
+  /// Sent by mail to whoever is invited.
+  package static let invitation = TokenFormat(prefix: "sbi_")
+
+  private static let randomCount = 30
+  private static let checksumCount = 6
+  private static let alphabet = Array(
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+
+  package let prefix: String
+
+  /// A new token.
+  package func generate() -> String {
+    generate(from: SecureRandom.bytes(4 * Self.randomCount))
+  }
+
+  /// The token that these random bytes make, of which there must be 120.
+  package func generate(from random: [UInt8]) -> String {
+    precondition(random.count == 4 * Self.randomCount)
+    // Four bytes for each character: the bias of the remainder is below 2^-26.
+    let body = (0..<Self.randomCount).map { index in
+      let word = random[4 * index..<4 * index + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+      return Self.alphabet[Int(word % 62)]
+    }
+    return prefix + String(decoding: body + Self.checksum(body), as: UTF8.self)
+  }
+
+  /// Whether a text is a token of this format, its checksum included.
+  package func matches(_ text: String) -> Bool {
+    guard text.hasPrefix(prefix) else { return false }
+    let body = Array(text.utf8.dropFirst(prefix.utf8.count))
+    guard body.count == Self.randomCount + Self.checksumCount else { return false }
+    return body.suffix(Self.checksumCount).elementsEqual(
+      Self.checksum(Array(body.prefix(Self.randomCount))))
+  }
+
+  private static func checksum(_ bytes: [UInt8]) -> [UInt8] {
+    var sum = CRC32.checksum(bytes)
+    var digits: [UInt8] = []
+    for _ in 0..<checksumCount {
+      digits.append(alphabet[Int(sum % 62)])
+      sum /= 62
+    }
+    return digits.reversed()
+  }
+}

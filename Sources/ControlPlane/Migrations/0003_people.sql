@@ -1,0 +1,121 @@
+-- People and access: who they are, what they may do, and what their workspace's plan allows.
+
+ALTER TABLE users
+  ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(),
+  ADD COLUMN erased_at timestamptz;
+
+-- What is known of a person is sealed in events under a key of their own: without the key it is gone.
+CREATE TABLE data_subjects (
+  subject_id uuid PRIMARY KEY,
+  -- Keyed hash of the address, by which the same person is found again; gone when they are erased.
+  email_hash bytea UNIQUE,
+  -- Known once somebody has proved that the address is theirs.
+  user_id uuid REFERENCES users,
+  -- The subject's key, sealed under the key-encryption key of that version; gone when they are erased.
+  sealed_key bytea,
+  key_version integer NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX data_subjects_user_id ON data_subjects (user_id);
+
+-- The defaults are for the rows of before, and go at once.
+ALTER TABLE personal_access_tokens
+  ADD COLUMN last_four text NOT NULL DEFAULT '',
+  ADD COLUMN expires_at timestamptz,
+  ADD COLUMN revoked_at timestamptz,
+  ADD COLUMN version bigint NOT NULL DEFAULT 1;
+ALTER TABLE personal_access_tokens
+  ALTER COLUMN last_four DROP DEFAULT,
+  ALTER COLUMN version DROP DEFAULT;
+CREATE INDEX personal_access_tokens_user_id ON personal_access_tokens (user_id, token_id);
+
+ALTER TABLE memberships ADD COLUMN updated_at timestamptz;
+UPDATE memberships SET updated_at = created_at;
+ALTER TABLE memberships ALTER COLUMN updated_at SET NOT NULL;
+
+ALTER TABLE organizations
+  ADD COLUMN plan_tier text NOT NULL DEFAULT 'free'
+    CHECK (plan_tier IN ('free', 'plus', 'business')),
+  -- 0: given before there was a catalog.
+  ADD COLUMN plan_catalog_version bigint NOT NULL DEFAULT 0,
+  ADD COLUMN entitlements jsonb NOT NULL DEFAULT '{}',
+  ADD COLUMN onboarding_state text NOT NULL DEFAULT 'workspace_created'
+    CHECK (onboarding_state IN (
+      'workspace_created', 'project_created', 'provider_connected', 'key_issued',
+      'first_request_seen', 'completed', 'dismissed')),
+  -- When each step's fact came first.
+  ADD COLUMN onboarding_facts jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE organizations
+  ALTER COLUMN plan_tier DROP DEFAULT,
+  ALTER COLUMN plan_catalog_version DROP DEFAULT,
+  ALTER COLUMN entitlements DROP DEFAULT,
+  ALTER COLUMN onboarding_state DROP DEFAULT,
+  ALTER COLUMN onboarding_facts DROP DEFAULT;
+
+CREATE TABLE invitations (
+  organization_id uuid NOT NULL REFERENCES organizations,
+  invitation_id uuid NOT NULL,
+  role text NOT NULL CHECK (role IN ('owner', 'admin', 'developer', 'billing', 'viewer')),
+  subject_id uuid NOT NULL,
+  -- Sealed under the subject's key.
+  email text NOT NULL,
+  token_hash bytea NOT NULL CHECK (octet_length(token_hash) = 32),
+  status text NOT NULL CHECK (status IN ('pending', 'accepted', 'declined', 'revoked')),
+  expires_at timestamptz NOT NULL,
+  invited_by_kind text NOT NULL,
+  invited_by_id uuid,
+  version bigint NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (organization_id, invitation_id)
+);
+
+CREATE TABLE service_tokens (
+  organization_id uuid NOT NULL REFERENCES organizations,
+  token_id uuid NOT NULL,
+  name text NOT NULL,
+  role text NOT NULL CHECK (role IN ('admin', 'developer', 'billing', 'viewer')),
+  -- NULL: the whole workspace.
+  project_ids uuid[],
+  hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+  last_four text NOT NULL,
+  former_hash bytea CHECK (octet_length(former_hash) = 32),
+  former_until timestamptz,
+  expires_at timestamptz NOT NULL,
+  revoked_at timestamptz,
+  created_by_kind text NOT NULL,
+  created_by_id uuid,
+  version bigint NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (organization_id, token_id)
+);
+
+-- Evidence, not folded state: when a token was seen last.
+CREATE TABLE service_token_uses (
+  organization_id uuid NOT NULL,
+  token_id uuid NOT NULL,
+  last_used_at timestamptz NOT NULL,
+  PRIMARY KEY (organization_id, token_id)
+);
+
+-- Catalogs of their own because a token does not say whose workspace it is of (on Citus: reference tables). They hold
+-- no secret: a lookup id is the first half of the token's keyed hash.
+CREATE TABLE service_token_lookups (
+  organization_id uuid NOT NULL,
+  token_id uuid NOT NULL,
+  lookup_id uuid NOT NULL UNIQUE,
+  former_lookup_id uuid UNIQUE,
+  PRIMARY KEY (organization_id, token_id)
+);
+CREATE TABLE invitation_lookups (
+  organization_id uuid NOT NULL,
+  invitation_id uuid NOT NULL,
+  lookup_id uuid NOT NULL UNIQUE,
+  PRIMARY KEY (organization_id, invitation_id)
+);
+
+GRANT SELECT, INSERT, UPDATE ON data_subjects TO signalbox_app;
+GRANT SELECT, INSERT, UPDATE, DELETE
+  ON invitations, service_tokens, service_token_uses, service_token_lookups, invitation_lookups
+  TO signalbox_app;

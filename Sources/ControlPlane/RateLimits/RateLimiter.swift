@@ -1,0 +1,97 @@
+package import FoundationEssentials
+
+/// Keeps one caller from taking the process away from all others. In memory, and of this process:
+/// with several replicas, each grants the whole of a limit.
+///
+/// Every function takes the time of the request, so that it costs no further reading of the clock,
+/// and answers nil when limits are off: then there is nothing to say about them.
+package final class RateLimiter: Sendable {
+  package let isEnabled: Bool
+  private let origin: ContinuousClock.Instant
+  private let principals: BucketTable<UUID>
+  private let workspaces: BucketTable<UUID>
+  private let addresses: BucketTable<UInt128>
+
+  /// - Parameter capacity: the most buckets there may be of each kind, of some 60 bytes each.
+  /// - Precondition: each policy is of its kind, and `capacity` is at least 16.
+  package init(
+    isEnabled: Bool = true, principal: RateLimitPolicy = .principal,
+    workspace: RateLimitPolicy = .workspace, address: RateLimitPolicy = .address,
+    capacity: Int = 100_000, origin: ContinuousClock.Instant = .now
+  ) {
+    precondition(
+      principal.kind == .principal && workspace.kind == .workspace && address.kind == .address,
+      "a policy of another kind")
+    self.isEnabled = isEnabled
+    self.origin = origin
+    principals = BucketTable(principal, capacity: capacity, at: 0)
+    workspaces = BucketTable(workspace, capacity: capacity, at: 0)
+    addresses = BucketTable(address, capacity: capacity, at: 0)
+  }
+
+  /// The policy that is in force for a kind.
+  package func policy(_ kind: RateLimitPolicy.Kind) -> RateLimitPolicy {
+    switch kind {
+    case .principal: principals.policy
+    case .workspace: workspaces.policy
+    case .address: addresses.policy
+    }
+  }
+
+  /// How many buckets of a kind are in memory.
+  package func bucketCount(_ kind: RateLimitPolicy.Kind) -> Int {
+    switch kind {
+    case .principal: principals.count
+    case .workspace: workspaces.count
+    case .address: addresses.count
+    }
+  }
+
+  /// One request of an authenticated caller: takes a token from the principal and one from the
+  /// workspace, or none at all. Answers the tighter decision, or the refusal.
+  package func check(
+    principal: UUID, workspace: UUID? = nil, at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard isEnabled else { return nil }
+    let now = time(now)
+    guard let workspace else { return principals.take(principal, at: now) }
+    // The principal's shard stays locked while the workspace is asked, so that no token is ever
+    // taken and given back. Nobody locks the two the other way round.
+    return principals.withBucket(of: principal, at: now) { bucket in
+      let first = bucket.look(at: now, under: principals.policy)
+      guard first.isAllowed else { return first }
+      let second = workspaces.take(workspace, at: now)
+      guard second.isAllowed else { return second }
+      return bucket.take(at: now, under: principals.policy).tighter(second)
+    }
+  }
+
+  /// Whether the address may try to authenticate. Takes nothing: who succeeds is not limited here.
+  package func admitsAttempt(
+    address: String, at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard isEnabled else { return nil }
+    return addresses.look(Self.key(address), at: time(now))
+  }
+
+  /// The address tried to authenticate, and failed. A refusal means that others of its attempts,
+  /// which were under way at the same time, have used up the last tokens.
+  @discardableResult
+  package func failedAttempt(
+    address: String, at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard isEnabled else { return nil }
+    return addresses.take(Self.key(address), at: time(now))
+  }
+
+  private func time(_ now: ContinuousClock.Instant) -> Int64 {
+    origin.duration(to: now).nanoseconds
+  }
+
+  /// A host is given a whole IPv6 /64 as a rule, and could use a new address for every request. What
+  /// is no address (a local socket) goes with `::1`.
+  private static func key(_ address: String) -> UInt128 {
+    guard let address = IPAddress(address) else { return 0 }
+    return address.isIPv4 ? address.bits : address.bits & (.max << 64)
+  }
+}

@@ -1,0 +1,79 @@
+import Domain
+import FoundationEssentials
+import Hummingbird
+import Postgres
+
+/// `/v1/organizations/{organization}/service-tokens`: create, list, get, rotate, revoke.
+struct ServiceTokenRoutes: RouteGroup {
+  let services: Services
+
+  func add(to router: Router<APIContext>) {
+    let tokens = "/v1/organizations/{organization}/service-tokens"
+    router.post("\(tokens)", use: create)
+    router.get("\(tokens)", use: list)
+    router.get("\(tokens)/{token}", use: get)
+    router.post("\(tokens)/{token}/rotate", use: rotate)
+    router.delete("\(tokens)/{token}", use: revoke)
+  }
+
+  private func create(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
+    let payload = try CreateServiceTokenPayload(context.body, now: change.time)
+    let token = change.newToken(.service)
+    let command = ServiceTokenCommand.create(
+      ServiceTokenID(Identifiers.next()), name: payload.name, role: payload.role,
+      projectIDs: payload.projectIDs, secret: services.hasher.secret(token),
+      expiresAt: payload.expiresAt)
+    return try await change.carryOut(.serviceToken(command), showing: token)
+  }
+
+  private func list(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .serviceTokenRead)
+    let page = try Page(
+      QueryReader(request), scope: "service-tokens \(member.organizationID)",
+      sealer: services.cursors)
+    let rows = try await member.reads.rows(
+      ServiceTokenTable.list(
+        in: member.organizationID, after: page.afterID, limit: page.fetchLimit))
+    return try page.reply(rows.map { try ServiceTokenRow($0) }) {
+      $0.json
+    } place: {
+      $0.id.uuid.place
+    }
+  }
+
+  private func get(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .serviceTokenRead)
+    let rows = try await member.reads.rows(
+      ServiceTokenTable.find(tokenID(context), in: member.organizationID))
+    guard let row = rows.first else { throw Problem(.notFound) }
+    // No ETag: it is used without a change.
+    return .json(try ServiceTokenRow(row).json.bytes())
+  }
+
+  private func rotate(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
+    let id = try tokenID(context)
+    let payload = try RotateServiceTokenPayload(context.body)
+    let token = change.newToken(.service)
+    let command = ServiceTokenCommand.rotate(
+      id, secret: services.hasher.secret(token), graceSeconds: payload.graceSeconds)
+    return try await change.carryOut(.serviceToken(command), showing: token)
+  }
+
+  /// Takes no If-Match: taking access away never waits for anybody.
+  private func revoke(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
+    return try await change.carryOut(.serviceToken(.revoke(tokenID(context))))
+  }
+
+  private func tokenID(_ context: APIContext) throws -> ServiceTokenID {
+    guard let id = context.parameters.get("token").flatMap(ServiceTokenID.init) else {
+      throw Problem(.notFound)
+    }
+    return id
+  }
+}
