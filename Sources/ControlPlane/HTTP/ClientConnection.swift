@@ -36,7 +36,9 @@ final class ClientConnection: Sendable {
   /// instead of one per request.
   func run(_ work: @escaping @Sendable () async -> Void) async {
     let executor = EventLoopTaskExecutor(channel.eventLoop)
-    let task = Task(executorPreference: executor) { await Self.$current.withValue(self) { await work() } }
+    let task = Task(executorPreference: executor) {
+      await Self.$current.withValue(self) { await work() }
+    }
     state.withLock { $0.task = task }
     await withTaskCancellationHandler {
       await task.value
