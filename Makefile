@@ -1,14 +1,14 @@
 # The commands of the repository. `make run` and `make test` do all of their own set-up.
 
 SHELL := /bin/bash
-PACKAGES := libpq-dev libssl-dev libjansson-dev pkg-config postgresql postgresql-contrib curl
+PACKAGES := libpq-dev libssl-dev libjansson-dev libcurl4-openssl-dev pkg-config postgresql postgresql-contrib curl
 BENCH_PACKAGES := wrk
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 VENV := .build/contract
 PYTHON := $(VENV)/bin/python
 FORMAT := swift format
-TEST_TARGETS := DomainTests JSONTests CryptographyTests PostgresTests EventStoreTests ControlPlaneTests \
-  ContractTests FaultTests
+TEST_TARGETS := DomainTests JSONTests CryptographyTests PostgresTests MailTests IdentityTests EventStoreTests \
+  ControlPlaneTests ContractTests FaultTests
 
 export SIGNALBOX_BOOTSTRAP_TOKEN ?= development
 

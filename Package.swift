@@ -19,19 +19,24 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
   ],
   targets: [
     // The C libraries, each behind exactly one Swift target.
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .systemLibrary(
+      name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
     .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
@@ -40,10 +45,23 @@ let package = Package(
       name: "EventStore", dependencies: ["Postgres", "Cryptography", "JSON"],
       swiftSettings: strict),
     .target(name: "Domain", swiftSettings: strict),
+    .target(name: "Mail", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(
+      name: "Identity",
+      dependencies: [
+        "Cryptography", "JSON",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "JWTKit", package: "jwt-kit"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "ControlPlane",
       dependencies: [
-        "Domain", "EventStore", "Postgres", "Cryptography", "JSON", hummingbird, serviceLifecycle,
+        "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography", "JSON", hummingbird,
+        serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -58,14 +76,15 @@ let package = Package(
       resources: [
         .embedInCode("Migrations/0001_event_log.sql"),
         .embedInCode("Migrations/0002_workspaces.sql"),
+        .embedInCode("Migrations/0003_people.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "signalbox",
       dependencies: [
-        "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
-        serviceLifecycle,
+        "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
+        "JSON", serviceLifecycle,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -81,7 +100,8 @@ let package = Package(
     .target(
       name: "Support",
       dependencies: [
-        "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
+        "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
+        "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -93,6 +113,21 @@ let package = Package(
       name: "PostgresTests", dependencies: ["Postgres", "CLibPQ"], swiftSettings: strict),
     .testTarget(
       name: "CryptographyTests", dependencies: ["Cryptography", "COpenSSL"],
+      swiftSettings: strict),
+    .testTarget(name: "MailTests", dependencies: ["Mail"], swiftSettings: strict),
+    .testTarget(
+      name: "IdentityTests",
+      dependencies: [
+        "Identity", "Cryptography", "JSON",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
+        .product(name: "JWTKit", package: "jwt-kit"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
       swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "CJansson"], swiftSettings: strict),
     .testTarget(
@@ -106,8 +141,8 @@ let package = Package(
     .testTarget(
       name: "ControlPlaneTests",
       dependencies: [
-        "Support", "ControlPlane", "Domain", "EventStore", "Postgres", "Cryptography", "JSON",
-        hummingbird,
+        "Support", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
+        "Cryptography", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,8 +1,10 @@
-import Domain
+package import Domain
 import EventStore
 import FoundationEssentials
 import Hummingbird
+package import Identity
 package import Logging
+package import Mail
 package import Postgres
 package import ServiceLifecycle
 
@@ -12,13 +14,25 @@ package struct ControlPlane: Sendable {
     /// A database that is migrated already; its connections act as the application's role.
     package var database: ConnectionOptions
     package var hasher: TokenHasher
+    /// What seals the keys of personal data.
+    package var keys: KeyRing
     /// How many connections share the reads of tables.
     package var readers = 2
     package var http = HTTPServer.Configuration()
+    package var plans = PlanCatalog.standard
+    package var identityProviders: [IdentityProvider] = []
+    /// Nil: invitations are not sent by mail, only shown to nobody.
+    package var mailer: (any Mailer)?
+    /// Where the dashboard answers invitations; the token is appended.
+    package var invitationLink: String?
+    package var rateLimits = RateLimiter()
+    /// Nil for production.
+    package var development: Development?
 
-    package init(database: ConnectionOptions, hasher: TokenHasher) {
+    package init(database: ConnectionOptions, hasher: TokenHasher, keys: KeyRing) {
       self.database = database
       self.hasher = hasher
+      self.keys = keys
     }
   }
 
@@ -28,41 +42,75 @@ package struct ControlPlane: Sendable {
   package let routes: [Route]
   package let server: HTTPServer
   private let connections: Connections
+  private let background: [any Service]
 
   package init(_ configuration: Configuration, logger: Logger) {
     connections = Connections(configuration.database, readers: configuration.readers)
+    let development = configuration.development
     let tail = LogTail(connection: connections.tail)
-    let handler = CommandHandler(
-      connection: connections.writer,
+    let commands = CommandHandler(
+      connection: connections.writer, plans: configuration.plans,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       observer: Observer(tail: tail, metrics: metrics), logger: logger)
+    let reads = TableReads(tail: tail, reader: connections.reader)
+    let users = UserDirectory(pool: connections.pool)
+    let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
+    let identities = IdentityVerifier(
+      providers: configuration.identityProviders
+        + (development.map { [$0.issuer.provider] } ?? []),
+      logger: logger)
+    let failedMails = metrics.counter("signalbox_mails_failed_total", "Mails that were given up.")
+    let mail = MailQueue(mailer: development?.mailbox ?? configuration.mailer ?? NoMailer()) {
+      failedMails.add()
+      logger.warning("a mail was given up", metadata: ["error": "\($0)"])
+    }
+    let authorizer = Authorizer(
+      authenticator: Authenticator(
+        reads: reads, hasher: configuration.hasher, identities: identities, users: users,
+        serviceTokenUses: serviceTokenUses, limiter: configuration.rateLimits),
+      limiter: configuration.rateLimits)
     services = Services(
-      commands: handler, reads: TableReads(tail: tail, reader: connections.reader),
-      history: WorkspaceHistory(reader: connections.reader), hasher: configuration.hasher)
+      authorizer: authorizer, commands: commands, reads: reads,
+      history: WorkspaceHistory(reader: connections.reader), users: users,
+      personalData: PersonalData(
+        pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
+      invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
+      hasher: configuration.hasher, plans: configuration.plans)
+    background = [
+      serviceTokenUses, UntilShutdown { await mail.run() },
+      UntilShutdown { await identities.run() },
+    ]
 
     let readiness = Readiness([DatabaseCheck(reader: connections.reader)])
     let router = APIRouter()
-    let groups: [any RouteGroup] = [
+    var groups: [any RouteGroup] = [
       OrganizationRoutes(services: services),
       ProjectRoutes(services: services),
+      MemberRoutes(services: services),
+      InvitationRoutes(services: services),
+      ServiceTokenRoutes(services: services),
+      PlanRoutes(services: services),
+      OnboardingRoutes(services: services),
+      AccountRoutes(services: services),
       AuditEventRoutes(services: services),
       EventRoutes(services: services),
       DocumentRoutes(),
     ]
+    if let development { groups.append(DevelopmentRoutes(development: development)) }
     for group in groups { group.add(to: router) }
     router.addOperations(
       readiness: readiness, metrics: metrics, catalogue: services.catalogue)
     routes = router.entries.map { Route(method: $0.method.rawValue, path: $0.path) }
     server = HTTPServer(
-      router: router, configuration: configuration.http, metrics: metrics, readiness: readiness,
-      logger: logger)
+      router: router, configuration: configuration.http, limiter: configuration.rateLimits,
+      metrics: metrics, readiness: readiness, logger: logger)
   }
 
   /// Serves until SIGTERM or SIGINT, then ends in order: no new requests, those in flight are answered, connections close.
   package func run(
     services: [any Service] = [], ready: @escaping @Sendable (Int) async -> Void = { _ in }
   ) async throws {
-    try await server.run(services: services + [connections], ready: ready)
+    try await server.run(services: services + [connections] + background, ready: ready)
   }
 }
 
@@ -74,6 +122,22 @@ package struct Route: Hashable, Sendable {
   package init(method: String, path: String) {
     self.method = method
     self.path = path
+  }
+}
+
+/// Work that goes on until the process ends, and then is cancelled.
+private struct UntilShutdown: Service {
+  let work: @Sendable () async -> Void
+
+  func run() async throws {
+    try? await cancelWhenGracefulShutdown { await work() }
+  }
+}
+
+/// There is no mail server: every mail is given up, and counted.
+private struct NoMailer: Mailer {
+  func send(_ message: MailMessage) async throws(MailError) {
+    throw .unavailable(reason: "SIGNALBOX_SMTP_URL is not set")
   }
 }
 

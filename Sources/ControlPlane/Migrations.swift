@@ -9,5 +9,8 @@ extension Migrator {
     Migration(
       number: 2, name: "workspaces",
       sql: String(decoding: PackageResources._002_workspaces_sql, as: UTF8.self)),
+    Migration(
+      number: 3, name: "people",
+      sql: String(decoding: PackageResources._003_people_sql, as: UTF8.self)),
   ])
 }

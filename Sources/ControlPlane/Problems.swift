@@ -70,14 +70,19 @@ extension ProblemKind {
       + "you are on, and `upgrade` the smallest one that would allow it, if any does.")
   static let illegalTransition = ProblemKind(
     "illegal-transition", .conflict, "Onboarding does not go there from here",
-    "`allowed` lists what may be asked for now, `missing` the steps that are not done,.")
+    "`allowed` lists what may be asked for now, `missing` the steps that are not done.")
+
+  static let rateLimited = ProblemKind(
+    "rate-limited", .tooManyRequests, "Too many requests",
+    "Wait for as long as `Retry-After` says. `RateLimit-Policy` lists your limits, `RateLimit` where you "
+      + "stand with the tightest of them.")
 
   /// The kinds that features add to the floor's.
   static let features: [ProblemKind] = [
     .forbidden, .slugTaken, .archived, .idempotencyKeyInUse, .idempotencyKeyReused, .outcomeUnknown,
     .workspaceStopped, .personRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
-    .tokenInvalid, .tooManyTokens, .planLimitExceeded, .illegalTransition,
+    .tokenInvalid, .tooManyTokens, .planLimitExceeded, .illegalTransition, .rateLimited,
   ]
 }
 

@@ -9,6 +9,7 @@ enum Demo {
     let (live, test) = (ProjectID(Identifiers.next()), ProjectID(Identifiers.next()))
     let steps: [WorkspaceCommand] = [
       .organization(.create(name: "Demo", slug: "demo", owner: owner)),
+      .plan(.change(to: .business)),
       .project(.create(live, name: "Storefront assistant", environment: .live)),
       .project(.create(test, name: "Storefront assistant", environment: .test)),
       .project(.setPanicMode(test, enabled: true, reason: "Trying out the switch")),

@@ -4,7 +4,9 @@ import Cryptography
 import Domain
 import EventStore
 import FoundationEssentials
+import Identity
 import Logging
+import Mail
 import Postgres
 import ServiceLifecycle
 
@@ -27,6 +29,18 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "The address to answer on. (default: 127.0.0.1)")
   var host: String?
 
+  @Option(help: "A JSON file that lists the OIDC issuers whose tokens are accepted.")
+  var identityProviders: String?
+
+  @Option(help: "The proxies in front, as addresses or CIDR blocks: X-Forwarded-For is taken from them.")
+  var trustedProxies: String?
+
+  @Option(help: "Where the dashboard answers invitations; the token is appended to it.")
+  var invitationLink: String?
+
+  @Flag(help: "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
+  var devIdentity = false
+
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
@@ -46,27 +60,46 @@ struct Serve: AsyncParsableCommand {
   private func serve(
     _ owner: ConnectionOptions, _ database: Database, _ logger: Logger
   ) async throws {
-    let pepper = try Environment["SIGNALBOX_TOKEN_PEPPER"].map(Self.pepper)
+    let secrets = try Secrets()
     let token = try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken)
-    let (hasher, admin) = try await withSession(owner) { session in
+    let isDevelopment = try isDevelopment(database)
+    let prepared = try await withSession(owner) { session in
       let deadline = ContinuousClock.now + .seconds(3600)
       _ = try Migrator.signalbox.migrate(session, deadline: deadline) {
         logger.info("migrating", metadata: ["step": "\($0.name)"])
       }
-      let hasher = try Bootstrap.hasher(pepper: pepper, session, deadline: deadline)
-      return (hasher, try Bootstrap.makeAdmin(token: token, hasher, session, deadline: deadline))
+      return (
+        hasher: try Bootstrap.hasher(pepper: secrets.pepper, session, deadline: deadline),
+        keys: try secrets.keyRing
+          ?? KeyRing(key: Bootstrap.sharedSecret("key-encryption", session, deadline: deadline)),
+        issuerKey: try isDevelopment
+          ? Bootstrap.sharedSecret("development-issuer", session, deadline: deadline) : nil,
+        admin: try Bootstrap.admin(session, deadline: deadline)
+      )
     }
-    if let admin, token == nil {
-      print("Bootstrap token of admin@localhost, shown only this once: \(admin.token)")
+    if secrets.keyRing == nil, case .external = database {
+      logger.warning(
+        "SIGNALBOX_ENCRYPTION_KEYS is not set: the key that protects personal data is in the database beside it")
     }
 
     var configuration = ControlPlane.Configuration(
-      database: owner.asApplication, hasher: hasher)
-    configuration.http.host = host ?? Environment["SIGNALBOX_HOST"] ?? "127.0.0.1"
-    configuration.http.port = try port ?? Environment.option("PORT") ?? 8080
+      database: owner.asApplication, hasher: prepared.hasher, keys: prepared.keys)
+    try configure(&configuration)
+    if let key = prepared.issuerKey {
+      configuration.development = Development(issuer: try await LocalIssuer(privateKey: key))
+      logger.warning("development: anybody is signed in who asks for it")
+    }
     let address = configuration.http.host
     let controlPlane = ControlPlane(configuration, logger: logger)
-    if demo, let admin { try await Demo.make(owner: admin.id, controlPlane.services.commands) }
+    let commands = controlPlane.services.commands
+    if let admin = prepared.admin,
+      let made = try await Bootstrap.makeToken(token, for: admin, prepared.hasher, commands)
+    {
+      if token == nil {
+        print("Bootstrap token of admin@localhost, shown only this once: \(made)")
+      }
+      if demo { try await Demo.make(owner: admin, commands) }
+    }
 
     var services: [any Service] = []
     if case .embedded(let server) = database { services.append(Supervision(server: server)) }
@@ -75,12 +108,41 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
-  private static func pepper(_ text: String) throws -> [UInt8] {
-    guard let bytes = Base64URL.decode(text), bytes.count >= 32 else {
-      throw ValidationError(
-        "SIGNALBOX_TOKEN_PEPPER must be at least 32 random bytes in base64url without padding.")
+  /// What options and the environment say about the server.
+  private func configure(_ configuration: inout ControlPlane.Configuration) throws {
+    configuration.http.host = host ?? Environment["SIGNALBOX_HOST"] ?? "127.0.0.1"
+    configuration.http.port = try port ?? Environment.option("PORT") ?? 8080
+    configuration.invitationLink = invitationLink ?? Environment["SIGNALBOX_INVITATION_LINK"]
+    do {
+      configuration.http.trustedProxies = try TrustedProxies(
+        trustedProxies ?? Environment["SIGNALBOX_TRUSTED_PROXIES"] ?? "")
+      if let file = identityProviders ?? Environment["SIGNALBOX_IDENTITY_PROVIDERS"] {
+        configuration.identityProviders = try IdentityProvider.list(parsing: TextFile.read(file))
+      }
+      if let url = Environment["SIGNALBOX_SMTP_URL"] {
+        configuration.mailer = try SMTPMailer(url: url)
+      }
+    } catch let error as any Error & CustomStringConvertible {
+      throw ValidationError(error.description)
     }
-    return bytes
+    switch Environment["SIGNALBOX_RATE_LIMITS"] {
+    case nil, "on": break
+    case "off": configuration.rateLimits = RateLimiter(isEnabled: false)
+    default: throw ValidationError("SIGNALBOX_RATE_LIMITS is either on or off.")
+    }
+  }
+
+  /// Never by default, and not by accident beside a database that may be somebody's.
+  private func isDevelopment(_ database: Database) throws -> Bool {
+    guard devIdentity || Environment["SIGNALBOX_DEV_IDENTITY"] == "1" else { return false }
+    if case .external = database, Environment["SIGNALBOX_ALLOW_DEV_IDENTITY"] != "1" {
+      throw ValidationError(
+        """
+        --dev-identity signs in anybody who asks: it is refused beside DATABASE_URL unless \
+        SIGNALBOX_ALLOW_DEV_IDENTITY=1.
+        """)
+    }
+    return true
   }
 
   private static func bootstrapToken(_ text: String) throws -> String {

@@ -8,7 +8,7 @@ import Postgres
 struct AccountRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     router.get("/v1/me", use: me)
     router.post("/v1/me/tokens", use: createToken)
     router.get("/v1/me/tokens", use: listTokens)

@@ -12,21 +12,40 @@ package struct Authenticator: Sendable {
   private let hasher: TokenHasher
   private let identities: IdentityVerifier
   private let users: UserDirectory
+  private let serviceTokenUses: ServiceTokenUses
+  private let limiter: RateLimiter
 
   package init(
-    reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory
+    reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory,
+    serviceTokenUses: ServiceTokenUses, limiter: RateLimiter
   ) {
     self.reads = reads
     self.hasher = hasher
     self.identities = identities
     self.users = users
+    self.serviceTokenUses = serviceTokenUses
+    self.limiter = limiter
   }
 
   /// A read settles first, so that a token revoked a moment ago, on whatever replica, is refused. A change goes by what
   /// this process knows: its ``Premise``s are checked again inside the transaction, where nothing can happen any more.
   ///
-  /// - Throws: a ``Problem`` of 401, or 503 when whoever vouches for the caller cannot be asked.
+  /// - Throws: a ``Problem`` of 401; 429 when the caller's address failed too often; or 503 when whoever vouches for
+  ///   the caller cannot be asked.
   func principal(
+    _ request: Request, _ context: some ExchangeContext, settling: Bool
+  ) async throws -> Principal {
+    let address = context.exchange.clientAddress
+    try context.exchange.require(limiter.admitsAttempt(address: address))
+    do {
+      return try await authenticated(request, context, settling: settling)
+    } catch let problem as Problem where problem.kind == .unauthenticated {
+      try context.exchange.require(limiter.failedAttempt(address: address))
+      throw problem
+    }
+  }
+
+  private func authenticated(
     _ request: Request, _ context: some ExchangeContext, settling: Bool
   ) async throws -> Principal {
     let token = try BearerToken(request.headers)
@@ -46,6 +65,7 @@ package struct Authenticator: Sendable {
       throw BearerToken.challenge(.invalidToken)
     }
     context.exchange.annotate(actor: found.value.kind.externalID)
+    if case .serviceToken(let token) = found.value.kind { serviceTokenUses.note(token, at: now) }
     return Principal(kind: found.value.kind, premise: found.premise, reads: reads)
   }
 
@@ -101,6 +121,15 @@ package struct Authenticator: Sendable {
     return Credential(
       hash: hash, kind: .user(user.id, isPlatformAdmin: user.isPlatformAdmin),
       until: Timestamp(microseconds: identity.expiresAt * 1_000_000), identity: identity)
+  }
+}
+
+extension Exchange {
+  /// - Throws: a ``Problem`` of 429, whose header fields the floor adds.
+  func require(_ decision: RateLimitDecision?) throws(Problem) {
+    guard let decision, !decision.isAllowed else { return }
+    annotate(rateLimit: decision)
+    throw Problem(.rateLimited)
   }
 }
 

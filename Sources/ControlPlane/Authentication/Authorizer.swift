@@ -11,31 +11,52 @@ package struct Authorizer: Sendable {
   }
 
   private let authenticator: Authenticator
+  private let limiter: RateLimiter
 
-  package init(authenticator: Authenticator) {
+  package init(authenticator: Authenticator, limiter: RateLimiter) {
     self.authenticator = authenticator
+    self.limiter = limiter
   }
 
   /// Finds out who asks.
   ///
-  /// - Throws: a ``Problem`` of 401.
+  /// - Throws: a ``Problem`` of 401 or 429.
   func principal(
     _ request: Request, _ context: some ExchangeContext, settling: Bool = true
   ) async throws -> Principal {
-    try await authenticator.principal(request, context, settling: settling)
+    let principal = try await authenticator.principal(request, context, settling: settling)
+    try count(principal, in: nil, context.exchange)
+    return principal
+  }
+
+  /// Counts the request against its sender's limits, and against the workspace's once they have shown to be a member:
+  /// strangers use up nobody's.
+  private func count(
+    _ principal: Principal, in workspace: OrganizationID?, _ exchange: Exchange
+  ) throws(Problem) {
+    // A request that has to be looked at again, because something about its sender changed, counts once.
+    guard exchange.annotations.rateLimit == nil,
+      let decision = limiter.check(principal: principal.id, workspace: workspace?.uuid)
+    else { return }
+    try exchange.require(decision)
+    exchange.annotate(rateLimit: decision)
   }
 
   /// Finds out who asks, and whether they may do this in the workspace that the path names.
   ///
-  /// - Throws: a ``Problem`` of 401; 404 when there is no such workspace or they are no member of it; 403.
+  /// - Throws: a ``Problem`` of 401 or 429; 404 when there is no such workspace or they are no member of it; 403.
   func member(
     _ request: Request, _ context: some ExchangeContext, may permission: Permission,
     or besides: Besides = .nobody, settling: Bool = true
   ) async throws -> Membership {
-    let principal = try await principal(request, context, settling: settling)
+    let principal = try await authenticator.principal(request, context, settling: settling)
     guard let organizationID = context.parameters.get("organization").flatMap(OrganizationID.init)
-    else { throw Problem(.notFound) }
+    else {
+      try count(principal, in: nil, context.exchange)
+      throw Problem(.notFound)
+    }
     let found = try await membership(of: principal, in: organizationID)
+    try count(principal, in: found == nil ? nil : organizationID, context.exchange)
     guard let membership = found else {
       if besides == .platformAdmins, principal.isPlatformAdmin {
         return Membership(

@@ -9,6 +9,8 @@ package final class Exchange: Sendable {
     package var actor: String?
     /// The log position of the change that was made.
     package var position: Int64?
+    /// How the request counts against the limits of whoever sent it.
+    package var rateLimit: RateLimitDecision?
   }
 
   package let requestID: String
@@ -16,7 +18,7 @@ package final class Exchange: Sendable {
   /// When the answer must be there. Pass it to the database: the floor itself only cuts what
   /// ignores it.
   package let deadline: ContinuousClock.Instant
-  /// The address the connection came from, without port; a proxy's, when there is one.
+  /// The address of whoever sent the request, without port: the right-most hop that is not a trusted proxy.
   package let clientAddress: String
   package let userAgent: String?
   /// The whole body, within the limit; empty when the method has none.
@@ -43,5 +45,9 @@ package final class Exchange: Sendable {
 
   package func annotate(position: Int64) {
     storage.withLock { $0.position = position }
+  }
+
+  package func annotate(rateLimit: RateLimitDecision) {
+    storage.withLock { $0.rateLimit = rateLimit }
   }
 }

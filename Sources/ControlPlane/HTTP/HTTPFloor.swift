@@ -15,17 +15,22 @@ package struct HTTPFloor: HTTPResponder {
   private let metrics: HTTPMetrics
   private let log: AccessLog
   private let logger: Logger
+  private let rateLimits: RateLimitFields
+  private let trustedProxies: TrustedProxies
   private let maximumBody: Int
   private let handlerTime: Duration
 
   init(
     router: APIRouter, metrics: HTTPMetrics, log: AccessLog, logger: Logger,
-    maximumBody: Int, handlerTime: Duration
+    rateLimits: RateLimitFields, trustedProxies: TrustedProxies, maximumBody: Int,
+    handlerTime: Duration
   ) {
     routes = RouteTable(router, metrics: metrics)
     self.metrics = metrics
     self.log = log
     self.logger = logger
+    self.rateLimits = rateLimits
+    self.trustedProxies = trustedProxies
     self.maximumBody = maximumBody
     self.handlerTime = handlerTime
   }
@@ -43,13 +48,15 @@ package struct HTTPFloor: HTTPResponder {
     let endpoint = routes.endpoint(of: target)
     let operation = endpoint?.operation(request.method)
     let series = operation?.series ?? metrics.unmatchedSeries(for: request.method)
-    let client = connection?.remoteAddress ?? "local"
+    let client = trustedProxies.clientAddress(
+      peer: connection?.remoteAddress ?? "local", forwardedFor: head.forwardedFor)
     var line = AccessLog.Line(
       requestID: requestID, traceID: head.trace?.traceID, method: request.method.rawValue,
       route: endpoint?.template ?? "unmatched", path: endpoint.map { _ in Self.path(of: target) },
       status: 0, nanoseconds: 0, client: client)
 
     var response: Response
+    var rateLimit: RateLimitDecision?
     do {
       let early = try admit(request, head, target, endpoint)
       if let early {
@@ -62,7 +69,11 @@ package struct HTTPFloor: HTTPResponder {
           clientAddress: client, userAgent: head.userAgent, body: body)
         context.exchange = exchange
         context.coreContext.parameters = endpoint.parameters(in: target)
-        defer { (line.actor, line.position) = exchange.annotated }
+        defer {
+          let annotations = exchange.annotations
+          (line.actor, line.position) = (annotations.actor, annotations.position)
+          rateLimit = annotations.rateLimit
+        }
         response = try await operation.responder.respond(to: request, context: context)
         if response.status.code >= 400 { try Self.refuseForeign(response) }
         if request.method == .head { response = response.createHeadResponse() }
@@ -80,6 +91,7 @@ package struct HTTPFloor: HTTPResponder {
       if request.method == .head { response = response.createHeadResponse() }
     }
     response.headers.append(HTTPField(name: .requestID, value: requestID))
+    if let rateLimit { rateLimits.append(rateLimit, to: &response.headers) }
     line.bytes = response.body.contentLength
     let status = connection?.isCut == true ? 503 : response.status.code
     finish(&line, series, status: status, since: start)
@@ -194,11 +206,4 @@ package struct HTTPFloor: HTTPResponder {
 /// A refusal from below the floor that no problem describes.
 private struct ForeignRefusal: Error {
   let status: Int
-}
-
-extension Exchange {
-  fileprivate var annotated: (String?, Int64?) {
-    let annotations = annotations
-    return (annotations.actor, annotations.position)
-  }
 }

@@ -17,6 +17,7 @@ package struct HTTPServer: Sendable {
     /// More than these wait in the backlog. Lowered to what the process may open.
     package var maximumConnections = 16_384
     package var limits = ConnectionLimits()
+    package var trustedProxies = TrustedProxies.none
     package var maximumBody = 1 << 20
     /// How long requests in flight, open streams included, may take to end after SIGTERM.
     package var gracefulShutdown: Duration = .seconds(20)
@@ -35,7 +36,7 @@ package struct HTTPServer: Sendable {
 
   /// - Parameter router: holding every route.
   package init(
-    router: APIRouter, configuration: Configuration, metrics: Metrics,
+    router: APIRouter, configuration: Configuration, limiter: RateLimiter, metrics: Metrics,
     readiness: Readiness, logger: Logger
   ) {
     self.configuration = configuration
@@ -46,6 +47,7 @@ package struct HTTPServer: Sendable {
       descriptor: configuration.accessLog, dropped: self.metrics.droppedLogLines)
     floor = HTTPFloor(
       router: router, metrics: self.metrics, log: log, logger: logger,
+      rateLimits: RateLimitFields(limiter), trustedProxies: configuration.trustedProxies,
       maximumBody: configuration.maximumBody, handlerTime: configuration.limits.handler)
   }
 

@@ -10,6 +10,8 @@ struct RequestHead {
   private(set) var contentEncoding: String?
   private(set) var contentLength: Int?
   private(set) var expectation: String?
+  /// The values of all `X-Forwarded-For` lines, in order.
+  private(set) var forwardedFor: [String] = []
   /// RFC 9112 §6.3: a request has a body exactly when it says so.
   private(set) var hasBody = false
   private(set) var hasSecondHost = false
@@ -27,6 +29,7 @@ struct RequestHead {
       case 12 where name == "x-request-id":
         if RequestIdentifier.isValid(field.value) { requestID = field.value }
       case 12 where name == "content-type": contentType = field.value
+      case 15 where name == "x-forwarded-for": forwardedFor.append(field.value)
       case 14 where name == "content-length":
         contentLength = Int(field.value)
         hasBody = hasBody || contentLength != 0

@@ -11,7 +11,7 @@ import Postgres
 struct InvitationRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     let invitations = "/v1/organizations/{organization}/invitations"
     router.post("\(invitations)", use: create)
     router.get("\(invitations)", use: list)

@@ -8,7 +8,7 @@ import Postgres
 struct MemberRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     let organization = "/v1/organizations/{organization}"
     router.get("/v1/roles", use: roles)
     router.get("\(organization)/members", use: list)

@@ -9,7 +9,7 @@ import Postgres
 struct OnboardingRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     let onboarding = "/v1/organizations/{organization}/onboarding"
     router.get("\(onboarding)", use: get)
     router.post("\(onboarding)/facts", use: recordFact)

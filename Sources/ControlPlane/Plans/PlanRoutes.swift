@@ -8,7 +8,7 @@ import Postgres
 struct PlanRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     router.get("/v1/plans", use: catalog)
     router.put("/v1/organizations/{organization}/plan", use: change)
     router.get("/v1/organizations/{organization}/limits", use: limits)

@@ -73,9 +73,9 @@ package struct Reads: Sendable {
   package func remembered<Value: Sendable>(_ key: ReadKey) -> Known<Value>? {
     guard let entry = memory.value(for: key),
       tail.isCurrent(entry.premise.position, of: entry.premise.topic),
-      let value = entry.value as? Value
+      let box = entry.box as? ReadMemory.Box<Value>
     else { return nil }
-    return Known(value: value, premise: entry.premise)
+    return Known(value: box.value, premise: entry.premise)
   }
 
   /// Remembers something that was read now, for as long as nothing happens to its topic.
@@ -83,7 +83,7 @@ package struct Reads: Sendable {
     _ value: Value, about topic: LogTail.Topic, for key: ReadKey
   ) -> Known<Value> {
     let premise = Premise(topic: topic, position: position)
-    memory.remember(ReadMemory.Entry(value: value, premise: premise), for: key)
+    memory.remember(ReadMemory.Entry(box: ReadMemory.Box(value), premise: premise), for: key)
     return Known(value: value, premise: premise)
   }
 

@@ -7,7 +7,7 @@ import Postgres
 struct ServiceTokenRoutes: RouteGroup {
   let services: Services
 
-  func add(to router: Router<APIContext>) {
+  func add(to router: APIRouter) {
     let tokens = "/v1/organizations/{organization}/service-tokens"
     router.post("\(tokens)", use: create)
     router.get("\(tokens)", use: list)
