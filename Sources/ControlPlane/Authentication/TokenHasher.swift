@@ -30,9 +30,11 @@ package struct TokenHasher: Sendable {
 }
 
 extension TokenSecret {
+  init(hashBytes: [UInt8], lastFour: String) {
+    self.init(hash: Base64URL.encode(hashBytes), lastFour: lastFour)
+  }
+
   /// The hash's 32 bytes.
-  ///
-  /// - Throws: ``FoldError`` when the log holds something else.
   var hashBytes: [UInt8] {
     // What is not base64url matches no token.
     Base64URL.decode(hash) ?? []

@@ -1,6 +1,7 @@
 import Domain
 import Hummingbird
 import Identity
+import JSON
 import Mail
 
 /// `/v1/dev`: tokens for anybody, and the mail that would have been sent. There only when ``Development`` is asked for.

@@ -75,7 +75,6 @@ package struct HTTPFloor: HTTPResponder {
           rateLimit = annotations.rateLimit
         }
         response = try await operation.responder.respond(to: request, context: context)
-        if response.status.code >= 400 { try Self.refuseForeign(response) }
         if request.method == .head { response = response.createHeadResponse() }
       } else {
         throw Problem(.notFound)
@@ -152,20 +151,6 @@ package struct HTTPFloor: HTTPResponder {
     return body
   }
 
-  /// A refusal that some layer below rendered in its own way is rendered again in ours.
-  private static func refuseForeign(_ response: Response) throws {
-    guard response.headers[.contentType] != HTTPField.problemJSON.value else { return }
-    let status = response.status
-    switch status {
-    case .badRequest: throw Problem(.malformedRequest)
-    case .notFound: throw Problem(.notFound)
-    case .contentTooLarge: throw Problem(.bodyTooLarge)
-    case .unsupportedMediaType: throw Problem(.unsupportedMediaType)
-    case .unprocessableContent: throw Problem(.invalidRequest)
-    default: throw ForeignRefusal(status: status.code)
-    }
-  }
-
   /// The one place where errors become problems.
   private func problem(
     for error: any Error, requestID: String, handlerStart: ContinuousClock.Instant
@@ -177,14 +162,32 @@ package struct HTTPFloor: HTTPResponder {
       return Problem(
         .malformedJSON, error.message,
         members: ["line": .integer(Int64(error.line)), "column": .integer(Int64(error.column))])
+    case let error as any HTTPResponseError:
+      // A refusal of the framework's own, in our words.
+      return Self.problem(for: error.status) ?? internalError(error, requestID)
     case is CancellationError:
       let isLate = ContinuousClock.now - handlerStart >= handlerTime
       return .unavailable(isLate ? .deadlineExceeded : .unavailable)
     default:
-      logger.error(
-        "request failed",
-        metadata: ["request_id": "\(requestID)", "error": "\(String(reflecting: error))"])
-      return Problem(.internalError)
+      return internalError(error, requestID)
+    }
+  }
+
+  private func internalError(_ error: any Error, _ requestID: String) -> Problem {
+    logger.error(
+      "request failed",
+      metadata: ["request_id": "\(requestID)", "error": "\(String(reflecting: error))"])
+    return Problem(.internalError)
+  }
+
+  private static func problem(for status: HTTPResponse.Status) -> Problem? {
+    switch status {
+    case .badRequest: Problem(.malformedRequest)
+    case .notFound: Problem(.notFound)
+    case .contentTooLarge: Problem(.bodyTooLarge)
+    case .unsupportedMediaType: Problem(.unsupportedMediaType)
+    case .unprocessableContent: Problem(.invalidRequest)
+    default: nil
     }
   }
 
@@ -201,9 +204,4 @@ package struct HTTPFloor: HTTPResponder {
   private static func path(of target: String) -> Substring.UTF8View {
     target.utf8.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
   }
-}
-
-/// A refusal from below the floor that no problem describes.
-private struct ForeignRefusal: Error {
-  let status: Int
 }

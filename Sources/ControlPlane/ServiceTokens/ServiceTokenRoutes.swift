@@ -1,6 +1,7 @@
 import Domain
 import FoundationEssentials
 import Hummingbird
+import JSON
 import Postgres
 
 /// `/v1/organizations/{organization}/service-tokens`: create, list, get, rotate, revoke.

@@ -88,7 +88,7 @@ enum ServiceTokenTable: EntityTable {
     let token: ServiceTokenAccess
     private let secrets: [(hash: [UInt8], until: Timestamp)]
 
-    init(_ row: Row) throws(PostgresError) {
+    init(_ row: Postgres.Row) throws(PostgresError) {
       let (
         organizationID, id, role, projectIDs, hash, formerHash, formerUntil, expiresAt
       ) = try row.decode(
