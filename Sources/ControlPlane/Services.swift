@@ -8,20 +8,19 @@ package struct Services: Sendable {
   package let authorizer: Authorizer
   package let commands: CommandHandler
   package let reads: TableReads
-  package let history: WorkspaceHistory
   package let users: UserDirectory
-  package let personalData: PersonalData
-  package let invitationMail: InvitationMail
+  let personalData: PersonalData
+  let invitationMail: InvitationMail
   package let hasher: TokenHasher
-  package let plans: PlanCatalog
+  let plans: PlanCatalog
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
 
   /// - Parameter hasher: cursors are sealed under a key derived from its pepper.
-  package init(
+  init(
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
-    history: WorkspaceHistory, users: UserDirectory, personalData: PersonalData,
-    invitationMail: InvitationMail, hasher: TokenHasher, plans: PlanCatalog
+    users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
+    hasher: TokenHasher, plans: PlanCatalog
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -31,7 +30,6 @@ package struct Services: Sendable {
     self.plans = plans
     self.commands = commands
     self.reads = reads
-    self.history = history
     cursors = CursorSealer(key: hasher.derivedKey(for: "cursors"))
     catalogue = ProblemCatalogue(ProblemKind.features)
   }

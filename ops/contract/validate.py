@@ -16,6 +16,11 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 METHODS = ("get", "put", "post", "patch", "delete")
+# Of those that are no DELETE.
+REMOVALS = {"leaveOrganization", "declineInvitation"}
+# What takes a place in the plan.
+LIMITED = {"createProject", "createInvitation", "resendInvitation"}
+ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
 DOCUMENT_URI = "urn:signalbox:contract"
 
 
@@ -61,6 +66,11 @@ class Operation:
         self.versioned = path.startswith("/v1/")
         self.tenant = "{organization}" in path
         self.change = method != "get"
+        self.secured = definition.get("security") != []
+        self.permission = definition.get("x-permission")
+        self.removal = method == "delete" or definition.get("operationId") in REMOVALS
+        self.limited = definition.get("operationId") in LIMITED
+        self.names_something = "{token}" in path or "{user}" in path or path in ANSWERS
         self.body = contract.at(definition.get("requestBody"))
         self.responses = {
             status: contract.at(response) for status, response in definition["responses"].items()}
@@ -68,15 +78,25 @@ class Operation:
     def expected_statuses(self):
         """Exactly the replies that can occur, from what the operation takes."""
         statuses = {"200"}
-        if self.method == "post" and not self.path.endswith("/archive"):
+        if self.method == "post" and self.definition["operationId"].startswith("create") and self.secured:
             statuses |= {"201"}
+        if self.removal:
+            statuses |= {"204"}
+        if self.limited:
+            statuses |= {"402"}
         if self.versioned:
-            statuses |= {"401", "406", "422", "503"}
+            statuses |= {"406", "422"}
+        if self.secured:
+            statuses |= {"401", "429", "503"}
+        if self.permission == "person":
+            statuses |= {"403"}
+        if self.versioned and not self.secured or self.names_something:
+            statuses |= {"404"}
         if self.tenant:
             statuses |= {"403", "404"}
         if self.body:
             statuses |= {"400", "413", "415"}
-        if self.change:
+        if self.change and self.secured:
             statuses |= {"409"}
         if "Idempotency-Key" in self.parameters:
             statuses |= {"400"}
@@ -116,12 +136,13 @@ def operation_findings(operation):
         yield "operationId is not in camelCase"
     declared = {tag["name"] for tag in operation.contract.document["tags"]}
     yield from (f"tag {tag} is not declared" for tag in set(definition["tags"]) - declared)
-    permission = definition.get("x-signalbox-permission")
-    if operation.tenant and not re.fullmatch(r"[a-z_]+:[a-z_]+", permission or ""):
-        yield "x-signalbox-permission is missing or malformed"
-    if not operation.tenant and permission is not None:
-        yield "x-signalbox-permission on an operation outside any workspace"
-    if (definition.get("security") == []) == operation.versioned:
+    permission = operation.permission or ""
+    known = {"platform-admin", *operation.contract.document["components"]["schemas"]["Permission"]["enum"]}
+    if permission not in (known if operation.tenant else {"none", "authenticated", "person", "platform-admin"}):
+        yield "x-permission is missing or malformed"
+    if operation.secured == (permission == "none"):
+        yield "exactly what needs a permission needs a token"
+    if operation.secured != (operation.versioned and not operation.path.startswith("/v1/dev/")):
         yield "exactly the operations of /v1 need a token"
     yield from (
         f"parameter {name} is missing" for name in _required_parameters(operation)
@@ -130,11 +151,11 @@ def operation_findings(operation):
 
 def _required_parameters(operation):
     yield "X-Request-Id"
-    if operation.change:
+    if operation.change and operation.secured:
         yield "dry_run"
-    if operation.method == "post":
+    if operation.method in ("post", "delete") and operation.secured:
         yield "Idempotency-Key"
-    if operation.method in ("patch", "delete") or operation.path.endswith("/archive"):
+    if operation.method == "patch" or operation.path.endswith("/archive"):
         yield "If-Match"
 
 
@@ -151,21 +172,25 @@ def response_findings(operation):
         types = set(response.get("content", {}))
         if status >= "400" and types != {"application/problem+json"}:
             yield f"{status} is not application/problem+json"
-        if (status == "304") == bool(types):
-            yield f"{status}: only 304 has no content"
+        if (status in ("204", "304")) == bool(types):
+            yield f"{status}: only 204 and 304 have no content"
 
 
 def _required_headers(operation, status):
     yield "X-Request-Id"
     if status == "401":
         yield "WWW-Authenticate"
-    if status == "503":
+    if status in ("429", "503"):
         yield "Retry-After"
+    if status == "429":
+        yield from ("RateLimit", "RateLimit-Policy")
+    if status == "204":
+        yield from ("Signalbox-Position", "Idempotency-Replayed")
     if status == "201":
         yield from ("Location", "ETag", "Signalbox-Position", "Idempotency-Replayed")
     if status in ("304", "412") or (status == "200" and "If-None-Match" in operation.parameters):
         yield "ETag"
-    if status == "200" and operation.change and operation.method != "post":
+    if status == "200" and operation.method in ("put", "patch"):
         yield from ("ETag", "Signalbox-Position")
 
 

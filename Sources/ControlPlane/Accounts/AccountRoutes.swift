@@ -19,6 +19,7 @@ struct AccountRoutes: RouteGroup {
 
   private func me(request: Request, context: APIContext) async throws -> Reply {
     let principal = try await services.authorizer.principal(request, context)
+    try QueryReader(request).finish()
     var memberships = JSONArray()
     var body = JSONObject()
     switch principal.kind {
@@ -77,6 +78,7 @@ struct AccountRoutes: RouteGroup {
 
   private func getToken(request: Request, context: APIContext) async throws -> Reply {
     let principal = try await services.authorizer.principal(request, context)
+    try QueryReader(request).finish()
     let userID = try principal.user()
     let rows = try await principal.reads.rows(
       PersonalAccessTokenTable.find(tokenID(context), of: userID))
@@ -104,7 +106,18 @@ struct AccountRoutes: RouteGroup {
       let found = try await change.reads.rows(UserTable.names(of: [id.uuid]))
       if found.isEmpty { throw Problem(.notFound) }
     }
+    // Nobody is left behind as the member of a workspace, and no workspace without an owner.
+    if !change.isDryRun { try await leaveEverything(id, change) }
     return try await change.carryOut(.account(.erase), in: .account(of: id))
+  }
+
+  private func leaveEverything(_ id: UserID, _ change: ChangeRequest) async throws {
+    let rows = try await change.reads.scoped(to: .user(id)).rows(MembershipTable.memberships(of: id))
+    for row in rows {
+      let (organizationID, _) = try row.decode((UUID, Role).self)
+      try await change.carryOutBefore(
+        .member(.remove(id)), in: OrganizationID(organizationID), as: .user(id))
+    }
   }
 
   private func tokenID(_ context: APIContext) throws -> PersonalAccessTokenID {

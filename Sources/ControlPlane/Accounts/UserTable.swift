@@ -57,7 +57,7 @@ package enum UserTable {
   }
 
   /// Makes the first user, a platform admin. The second statement's row is the admin, unless they or others have a token.
-  package static func bootstrap(_ id: UserID) -> [Query] {
+  static func bootstrap(_ id: UserID) -> [Query] {
     [
       """
       INSERT INTO users (user_id, issuer, subject, email, name, is_platform_admin) \

@@ -7,8 +7,10 @@ extension Workspace {
     switch entity {
     case .organization: organizationJSON(id: id)
     case .member(let userID): members[userID]?.json(userID: userID)
-    case .invitation(let invitationID): invitations[invitationID]?.json(id: invitationID)
-    case .serviceToken(let tokenID): serviceTokens[tokenID]?.json(id: tokenID)
+    case .invitation(let invitationID):
+      invitations[invitationID]?.json(id: invitationID, organizationID: id)
+    case .serviceToken(let tokenID):
+      serviceTokens[tokenID]?.json(id: tokenID, organizationID: id)
     case .project(let projectID):
       projects[projectID]?.json(id: projectID, organizationID: id)
     case .account(let userID): account?.json(userID: userID)

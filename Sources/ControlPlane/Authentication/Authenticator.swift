@@ -15,7 +15,7 @@ package struct Authenticator: Sendable {
   private let serviceTokenUses: ServiceTokenUses
   private let limiter: RateLimiter
 
-  package init(
+  init(
     reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory,
     serviceTokenUses: ServiceTokenUses, limiter: RateLimiter
   ) {
@@ -66,7 +66,8 @@ package struct Authenticator: Sendable {
     }
     context.exchange.annotate(actor: found.value.kind.externalID)
     if case .serviceToken(let token) = found.value.kind { serviceTokenUses.note(token, at: now) }
-    return Principal(kind: found.value.kind, premise: found.premise, reads: reads)
+    return Principal(
+      kind: found.value.kind, premise: found.premise, reads: reads.scoped(to: found.value.kind.scope))
   }
 
   private func isGood(_ credential: Credential, _ hash: [UInt8], _ now: Timestamp) -> Bool {

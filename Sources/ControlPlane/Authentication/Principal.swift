@@ -55,6 +55,14 @@ extension Principal.Kind {
     }
   }
 
+  /// What the database shows them.
+  var scope: ReadScope {
+    switch self {
+    case .user(let id, _): .user(id)
+    case .serviceToken(let token): .serviceToken(token.organizationID)
+    }
+  }
+
   /// What must not have happened since, for the caller to be who they were.
   var topic: LogTail.Topic {
     switch self {
@@ -85,6 +93,7 @@ package struct Membership: Sendable {
   /// What having the role rests on, beside what being the principal does.
   let premise: Premise?
 
-  var reads: Reads { principal.reads }
+  /// What they may read; a platform admin who is no member reads for the platform.
+  var reads: Reads { role == nil ? principal.reads.scoped(to: .system) : principal.reads }
   var premises: [Premise] { [principal.premise] + (premise.map { [$0] } ?? []) }
 }

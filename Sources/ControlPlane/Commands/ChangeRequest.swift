@@ -134,6 +134,20 @@ struct ChangeRequest {
     return try await attempt(command, in: organizationID, by: caller)
   }
 
+  /// Has a command carried out without which the one that was asked for would leave something behind. Repeating it
+  /// changes nothing.
+  func carryOutBefore(
+    _ command: WorkspaceCommand, in organizationID: OrganizationID, as actor: Actor
+  ) async throws(CommandError) {
+    _ = try await services.commands.handle(
+      CommandRequest(
+        commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
+        actor: actor, occurredAt: time,
+        origin: CommandOrigin(
+          requestID: context.requestID, address: context.exchange.clientAddress,
+          userAgent: context.exchange.userAgent)))
+  }
+
   private func attempt(
     _ command: WorkspaceCommand, in organizationID: OrganizationID, by caller: Caller
   ) async throws(CommandError) -> CommandOutcome {

@@ -69,13 +69,14 @@ struct CommandBatch {
 
   /// The transaction's second round trip: the log, the rows of what was touched, the audit, the stored replies.
   func statements(states: (OrganizationID) -> Workspace?) -> [Query] {
-    var statements = EventLog.append(events)
     let touched = touchedInOrder.compactMap { key in
       states(key.organizationID).map {
         TouchedEntity(organizationID: key.organizationID, entity: key.entity, workspace: $0)
       }
     }
-    for table in entityTables { statements += table.write(touched) }
+    // Row security looks for an event's actor among the members: new ones are there before it, former ones go after it.
+    let writes = EntityWrites(touched)
+    var statements = writes.upserts + EventLog.append(events) + writes.deletes
     statements += UserErasure.statements(touched)
     if !auditRows.isEmpty { statements.append(AuditEventTable.table.insert(auditRows)) }
     if !records.isEmpty { statements.append(IdempotencyRecord.table.upsert(records)) }

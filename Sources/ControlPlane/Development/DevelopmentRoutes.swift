@@ -17,6 +17,7 @@ struct DevelopmentRoutes: RouteGroup {
   }
 
   private func createToken(request: Request, context: APIContext) async throws -> Reply {
+    try QueryReader(request).finish()
     let payload = try DevelopmentTokenPayload(context.body)
     let token = try development.issuer.issue(
       email: payload.email.text, name: payload.name,

@@ -5,9 +5,10 @@ import NIOCore
 
 extension Invitation {
   /// The invitation as the audit keeps it: without the address, which is only known to those who may open it.
-  func json(id: InvitationID) -> JSONObject {
+  func json(id: InvitationID, organizationID: OrganizationID) -> JSONObject {
     var object = JSONObject()
     object.set("id", id.description)
+    object.set("organization_id", organizationID.description)
     object.set("role", role.rawValue)
     object.set("status", status.rawValue)
     object.set("expires_at", expiresAt.rfc3339)
@@ -21,8 +22,10 @@ extension Invitation {
   /// The invitation as those see it who manage members.
   ///
   /// - Parameter email: nil when the person was erased.
-  func json(id: InvitationID, email: String?, at time: Timestamp) -> JSONObject {
-    var object = json(id: id)
+  func json(
+    id: InvitationID, organizationID: OrganizationID, email: String?, at time: Timestamp
+  ) -> JSONObject {
+    var object = json(id: id, organizationID: organizationID)
     object.set("status", status(at: time).rawValue)
     object.set("email", email)
     return object

@@ -55,7 +55,8 @@ struct InvitationRoutes: RouteGroup {
     ).map { try InvitationRow($0) }
     let emails = try await services.personalData.open(rows.map(\.invitation.sealed), member.reads)
     return page.reply(rows) {
-      $0.invitation.json(id: $0.id, email: emails[$0.invitation.sealed], at: now)
+      $0.invitation.json(
+        id: $0.id, organizationID: organization, email: emails[$0.invitation.sealed], at: now)
     } place: {
       $0.id.uuid.place
     }
@@ -63,13 +64,17 @@ struct InvitationRoutes: RouteGroup {
 
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .invitationRead)
+    try QueryReader(request).finish()
     let rows = try await member.reads.rows(
       InvitationTable.find(invitationID(context), in: member.organizationID))
     guard let row = try rows.first.map({ try InvitationRow($0) }) else { throw Problem(.notFound) }
     let emails = try await services.personalData.open([row.invitation.sealed], member.reads)
     // No ETag: it expires without a change.
     return Reply.json(
-      row.invitation.json(id: row.id, email: emails[row.invitation.sealed], at: .now).bytes())
+      row.invitation.json(
+        id: row.id, organizationID: member.organizationID, email: emails[row.invitation.sealed],
+        at: .now
+      ).bytes())
   }
 
   private func resend(request: Request, context: APIContext) async throws -> Reply {
@@ -104,8 +109,10 @@ struct InvitationRoutes: RouteGroup {
     let (change, found, hash) = try await answer(request, context)
     let userID = try change.user()
     // Before the commit: from then on erasing the person has to find what the log holds of them.
-    try await services.personalData.link(
-      found.invitation.subjectID, to: userID, deadline: context.deadline)
+    if !change.isDryRun {
+      try await services.personalData.link(
+        found.invitation.subjectID, to: userID, deadline: context.deadline)
+    }
     let outcome = try await change.outcome(
       of: .invitation(.accept(found.id, tokenHash: hash, by: userID)), in: found.organizationID)
     return try outcome.reply()
@@ -126,14 +133,16 @@ struct InvitationRoutes: RouteGroup {
     let payload = try InvitationTokenPayload(context.body)
     guard TokenFormat.invitation.matches(payload.token) else { throw Problem(.notFound) }
     let hash = services.hasher.hash(payload.token)
-    let lookup = try await change.reads.rows(InvitationLookupTable.find(UUID(leading: hash)))
+    // Whoever is invited is no member yet.
+    let reads = change.reads.scoped(to: .system)
+    let lookup = try await reads.rows(InvitationLookupTable.find(UUID(leading: hash)))
     guard let place = try lookup.first?.decode((UUID, UUID).self) else { throw Problem(.notFound) }
-    let rows = try await change.reads.rows(
+    let rows = try await reads.rows(
       InvitationTable.find(InvitationID(place.1), in: OrganizationID(place.0)))
     guard let row = try rows.first.map({ try InvitationRow($0) }) else { throw Problem(.notFound) }
     let sealed = row.invitation.sealed
-    let invited = try await services.personalData.open([sealed], change.reads)[sealed]
-    let person = try await services.users.names(of: [userID.uuid], change.reads)[userID.uuid]
+    let invited = try await services.personalData.open([sealed], reads)[sealed]
+    let person = try await services.users.names(of: [userID.uuid], reads)[userID.uuid]
     guard let invited = invited.flatMap({ EmailAddress($0) }),
       let own = person?.email.flatMap({ EmailAddress($0) }), own.normalized == invited.normalized
     else { throw Problem(.invitationForAnotherAddress) }

@@ -112,12 +112,12 @@ enum InvitationLookupTable: EntityTable {
     InvitationTable.key(of: entity, of: organization)
   }
 
-  /// Only of those that are open.
+  /// Not of those that were revoked; of those that were answered, so that an answer can be repeated.
   static func row(
     for entity: Entity, of organization: OrganizationID, in workspace: Workspace
   ) -> InvitationLookupRow? {
     guard case .invitation(let id) = entity, let invitation = workspace.invitations[id],
-      invitation.status == .pending
+      invitation.status != .revoked
     else { return nil }
     return InvitationLookupRow(
       organizationID: organization, id: id,

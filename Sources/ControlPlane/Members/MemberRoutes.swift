@@ -21,6 +21,7 @@ struct MemberRoutes: RouteGroup {
 
   private func roles(request: Request, context: APIContext) async throws -> Reply {
     _ = try await services.authorizer.principal(request, context)
+    try QueryReader(request).finish()
     return RolePayloads.roles
   }
 
@@ -33,8 +34,8 @@ struct MemberRoutes: RouteGroup {
       query, scope: "members \(organization) \(moment.debugDescription)", sealer: services.cursors)
     let profiles: [MemberProfile]
     if let moment {
-      let past = try await services.history.workspace(
-        organization, asOf: moment, deadline: context.deadline)
+      let past = try await WorkspaceHistory.workspace(
+        organization, asOf: moment, member.reads)
       profiles = try await services.users.profiles(
         of: past.members, after: page.afterID, limit: Int(page.fetchLimit), member.reads)
     } else {
@@ -50,8 +51,8 @@ struct MemberRoutes: RouteGroup {
     let member = try await services.authorizer.member(request, context, may: .memberRead)
     let id = try userID(context)
     if let moment = try QueryReader.asOf(request) {
-      let past = try await services.history.workspace(
-        member.organizationID, asOf: moment, deadline: context.deadline)
+      let past = try await WorkspaceHistory.workspace(
+        member.organizationID, asOf: moment, member.reads)
       let profiles = try await services.users.profiles(
         of: past.members.filter { $0.key == id }, after: nil, limit: 1, member.reads)
       guard let profile = profiles.first else { throw Problem(.notFound) }

@@ -119,3 +119,72 @@ GRANT SELECT, INSERT, UPDATE ON data_subjects TO signalbox_app;
 GRANT SELECT, INSERT, UPDATE, DELETE
   ON invitations, service_tokens, service_token_uses, service_token_lookups, invitation_lookups
   TO signalbox_app;
+
+-- Row security: the second lock behind the application's check. Every statement says for whom it is, by the setting
+-- `signalbox.principal`: 'user:<id>', 'service_token:<organization>' or 'system'. Without it nothing is seen, loudly.
+
+CREATE FUNCTION signalbox_principal() RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  principal text := current_setting('signalbox.principal', true);
+BEGIN
+  -- After a local setting has ended it is empty, not missing.
+  IF principal IS NULL OR principal = '' THEN
+    RAISE EXCEPTION 'signalbox.principal is not set' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN principal;
+END
+$$;
+
+CREATE FUNCTION signalbox_is_system() RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT signalbox_principal() = 'system'
+$$;
+
+-- The organizations, and the account, whose rows a principal sees. It looks at memberships as the system, whose policy
+-- would otherwise ask this function again.
+CREATE FUNCTION signalbox_organizations(principal text) RETURNS SETOF uuid
+  LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET signalbox.principal = 'system' AS $$
+BEGIN
+  IF principal LIKE 'user:%' THEN
+    RETURN NEXT substr(principal, 6)::uuid;
+    RETURN QUERY SELECT organization_id FROM memberships
+      WHERE user_id = substr(principal, 6)::uuid;
+  ELSIF principal LIKE 'service\_token:%' THEN
+    RETURN NEXT substr(principal, 15)::uuid;
+  END IF;
+END
+$$;
+
+DO $$
+DECLARE
+  tenant_table text;
+BEGIN
+  FOREACH tenant_table IN ARRAY ARRAY[
+    'events', 'snapshots', 'organizations', 'organization_slugs', 'memberships', 'projects', 'invitations',
+    'invitation_lookups', 'service_tokens', 'service_token_lookups', 'service_token_uses', 'workspace_audit_events'
+  ] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
+    EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
+    EXECUTE format(
+      'CREATE POLICY tenant ON %I %s USING ((SELECT signalbox_is_system()) OR organization_id IN '
+      '(SELECT signalbox_organizations((SELECT signalbox_principal()))))',
+      tenant_table, CASE tenant_table WHEN 'events' THEN 'FOR SELECT' ELSE '' END);
+  END LOOP;
+END
+$$;
+
+-- Commands of many principals share a transaction of the system's, so each event vouches for its own actor: a member,
+-- one of the organization's tokens, the account's owner, or the platform. The rows of members stand before the events do,
+-- and go after them.
+CREATE POLICY append ON events FOR INSERT WITH CHECK (
+  (SELECT signalbox_is_system()) AND (
+    actor_kind NOT IN ('user', 'token')
+    OR organization_id = actor_id
+    OR EXISTS (
+      SELECT FROM memberships AS m
+      WHERE m.organization_id = events.organization_id AND m.user_id = events.actor_id)
+    OR EXISTS (
+      SELECT FROM service_tokens AS t
+      WHERE t.organization_id = events.organization_id AND t.token_id = events.actor_id)
+    -- By whoever holds the token that was sent, and is no member.
+    OR type = 'invitation.declined'
+    OR EXISTS (SELECT FROM users AS u WHERE u.user_id = events.actor_id AND u.is_platform_admin)));

@@ -22,6 +22,7 @@ struct OnboardingRoutes: RouteGroup {
 
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .organizationRead)
+    try QueryReader(request).finish()
     let rows = try await member.reads.rows(OrganizationTable.find(member.organizationID))
     guard let row = try rows.first.map({ try OrganizationRow($0) }) else { throw Problem(.notFound) }
     let stored = try StrictJSONDecoder().decode(

@@ -55,7 +55,8 @@ struct OrganizationRoutes: RouteGroup {
     let moment = try QueryReader.asOf(request)
     let id = member.organizationID
     if let moment {
-      let past = try await services.history.workspace(id, asOf: moment, deadline: context.deadline)
+      let past = try await WorkspaceHistory.workspace(
+        id, asOf: moment, member.reads)
       guard let version = past.organization?.version, let body = past.organizationJSON(id: id)
       else { throw Problem(.notFound) }
       return try RenderedResource(body, version: version).reply(to: request)

@@ -16,6 +16,7 @@ struct PlanRoutes: RouteGroup {
 
   private func catalog(request: Request, context: APIContext) async throws -> Reply {
     _ = try await services.authorizer.principal(request, context)
+    try QueryReader(request).finish()
     return .json(services.plans.json.bytes())
   }
 
@@ -30,6 +31,7 @@ struct PlanRoutes: RouteGroup {
   private func limits(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(
       request, context, may: .organizationRead, or: .platformAdmins)
+    try QueryReader(request).finish()
     let rows = try await member.reads.rows(
       LimitsQuery.limits(of: member.organizationID, at: .now))
     guard let row = rows.first else { throw Problem(.notFound) }

@@ -41,16 +41,16 @@ struct ProjectRoutes: RouteGroup {
         """, sealer: services.cursors)
     let rows: [ProjectRow]
     if let moment {
-      let past = try await services.history.workspace(
-        organization, asOf: moment, deadline: context.deadline)
+      let past = try await WorkspaceHistory.workspace(
+        organization, asOf: moment, member.reads)
       rows = past.projects(
-        of: organization, environment: environment, archived: archived, after: page.afterID,
-        limit: Int(page.fetchLimit))
+        of: organization, environment: environment, archived: archived,
+        among: member.projectIDs, after: page.afterID, limit: Int(page.fetchLimit))
     } else {
       rows = try await member.reads.rows(
         ProjectTable.list(
           in: organization, environment: environment, archived: archived,
-          after: page.afterID.map { ProjectID($0) }, limit: page.fetchLimit)
+          among: member.projectIDs, after: page.afterID.map { ProjectID($0) }, limit: page.fetchLimit)
       ).map { try ProjectRow($0) }
     }
     return page.reply(rows) {
@@ -66,8 +66,8 @@ struct ProjectRoutes: RouteGroup {
     let id = try projectID(context)
     let moment = try QueryReader.asOf(request)
     if let moment {
-      let past = try await services.history.workspace(
-        organization, asOf: moment, deadline: context.deadline)
+      let past = try await WorkspaceHistory.workspace(
+        organization, asOf: moment, member.reads)
       guard let project = past.projects[id] else { throw Problem(.notFound) }
       return try project.rendered(id, organization).reply(to: request)
     }
@@ -119,14 +119,15 @@ extension Project {
 }
 
 extension Workspace {
-  /// What ``ProjectTable/list(in:environment:archived:after:limit:)`` would have found at this state.
+  /// What ``ProjectTable/list(in:environment:archived:among:after:limit:)`` would have found at this state.
   fileprivate func projects(
     of organization: OrganizationID, environment: Project.Environment?, archived: Bool?,
-    after: UUID?, limit: Int
+    among ids: Set<ProjectID>?, after: UUID?, limit: Int
   ) -> [ProjectRow] {
     projects
       .filter { id, project in
         (after.map { id.uuid < $0 } ?? true)
+          && (ids?.contains(id) ?? true)
           && (environment.map { $0 == project.environment } ?? true)
           && (archived.map { $0 == (project.archivedAt != nil) } ?? true)
       }

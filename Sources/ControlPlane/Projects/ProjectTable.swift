@@ -54,13 +54,15 @@ enum ProjectTable: EntityTable {
   /// An organization's projects, newest first, behind the one with the id `after`.
   static func list(
     in organization: OrganizationID, environment: Project.Environment?, archived: Bool?,
-    after: ProjectID?, limit: Int64
+    among ids: Set<ProjectID>?, after: ProjectID?, limit: Int64
   ) -> Query {
-    """
+    let ids = ids?.map(\.uuid)
+    return """
     SELECT \(fragment: columns) FROM projects WHERE organization_id = \(organization.uuid) \
     AND (\(after?.uuid)::uuid IS NULL OR project_id < \(after?.uuid)) \
     AND (\(environment?.rawValue)::text IS NULL OR environment = \(environment?.rawValue)) \
     AND (\(archived)::bool IS NULL OR (archived_at IS NOT NULL) = \(archived)) \
+    AND (\(ids)::uuid[] IS NULL OR project_id = ANY(\(ids))) \
     ORDER BY project_id DESC LIMIT \(limit)
     """
   }

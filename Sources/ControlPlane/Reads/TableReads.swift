@@ -27,15 +27,36 @@ package struct TableReads: Sendable {
   /// - Throws: ``PostgresError`` when the database does not answer by the deadline.
   package func settle(deadline: ContinuousClock.Instant) async throws(PostgresError) -> Reads {
     Reads(
-      position: try await tail.settle(deadline: deadline), deadline: deadline, tail: tail,
-      reader: reader, memory: memory)
+      position: try await tail.settle(deadline: deadline), deadline: deadline, scope: .system,
+      tail: tail, reader: reader, memory: memory)
   }
 
   /// The tables as this process knows them without asking. What is found may have changed on another replica: good
   /// only for what is checked again when it matters, by its ``Premise``.
   package func known(deadline: ContinuousClock.Instant) -> Reads {
     Reads(
-      position: tail.position, deadline: deadline, tail: tail, reader: reader, memory: memory)
+      position: tail.position, deadline: deadline, scope: .system, tail: tail, reader: reader,
+      memory: memory)
+  }
+}
+
+/// For whom something is read: the database shows no rows of other workspaces than theirs, whatever is asked.
+package enum ReadScope: Sendable {
+  /// Only to find out who asks, or whose an invitation is.
+  case system
+  case user(UserID)
+  /// A token of this workspace.
+  case serviceToken(OrganizationID)
+
+  /// Says so to the rest of the transaction.
+  fileprivate var setting: Query {
+    let principal =
+      switch self {
+      case .system: "system"
+      case .user(let id): "user:\(id.uuid)"
+      case .serviceToken(let organizationID): "service_token:\(organizationID.uuid)"
+      }
+    return "SELECT set_config('signalbox.principal', \(principal), true)"
   }
 }
 
@@ -56,6 +77,7 @@ package struct Reads: Sendable {
   /// Everything up to this position is seen by every read.
   package let position: Int64
   package let deadline: ContinuousClock.Instant
+  fileprivate var scope: ReadScope
   fileprivate let tail: LogTail
   fileprivate let reader: Reader
   fileprivate let memory: ReadMemory
@@ -89,7 +111,14 @@ package struct Reads: Sendable {
 
   /// Reads rows that are not worth remembering.
   package func rows(_ query: Query) async throws(PostgresError) -> Rows {
-    try await reader.query(query, deadline: deadline)
+    try await reader.pipeline([scope.setting, query], deadline: deadline)[1]
+  }
+
+  /// The same tables, as somebody may see them.
+  package func scoped(to scope: ReadScope) -> Reads {
+    var reads = self
+    reads.scope = scope
+    return reads
   }
 }
 

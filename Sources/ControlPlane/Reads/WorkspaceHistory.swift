@@ -2,38 +2,32 @@ import Domain
 import EventStore
 import FoundationEssentials
 import JSON
-package import Postgres
+import Postgres
 
 /// Workspaces as they were: folded from the log, never from the tables.
-package struct WorkspaceHistory: Sendable {
+enum WorkspaceHistory {
   private static let pageSize: Int64 = 1000
-
-  private let reader: Reader
-
-  package init(reader: Reader) {
-    self.reader = reader
-  }
 
   /// The workspace as it was at a version, or at a time.
   ///
   /// - Throws: a ``Problem`` of 422 when the version is yet to come, 404 when the workspace did not exist then.
-  func workspace(
-    _ id: OrganizationID, asOf moment: QueryReader.Moment, deadline: ContinuousClock.Instant
+  static func workspace(
+    _ id: OrganizationID, asOf moment: QueryReader.Moment, _ reads: Reads
   ) async throws -> Workspace {
-    let version = try await version(of: id, asOf: moment, deadline)
+    let version = try await version(of: id, asOf: moment, reads)
     // A long fold on a connection's event loop would keep its other connections waiting.
     return try await withTaskExecutorPreference(globalConcurrentExecutor) {
-      try await fold(id, to: version, deadline).workspace
+      try await fold(id, to: version, reads).workspace
     }
   }
 
-  private func version(
-    of id: OrganizationID, asOf moment: QueryReader.Moment, _ deadline: ContinuousClock.Instant
+  private static func version(
+    of id: OrganizationID, asOf moment: QueryReader.Moment, _ reads: Reads
   ) async throws -> Int64 {
     switch moment {
     case .version(let version):
       let newest = try await maximum(
-        "SELECT max(version) FROM events WHERE organization_id = \(id.uuid)", deadline)
+        "SELECT max(version) FROM events WHERE organization_id = \(id.uuid)", reads)
       guard version <= newest else {
         throw Problem.invalid([
           .init(.parameter("as_of"), "range", "the newest version is \(newest)")
@@ -49,29 +43,27 @@ package struct WorkspaceHistory: Sendable {
         """
         SELECT max(version) FROM events \
         WHERE organization_id = \(id.uuid) AND occurred_at <= \(time)
-        """, deadline)
+        """, reads)
       guard version > 0 else { throw Problem(.notFound, "the organization did not exist then") }
       return version
     }
   }
 
-  private func maximum(_ query: Query, _ deadline: ContinuousClock.Instant) async throws -> Int64 {
-    let rows = try await reader.query(query, deadline: deadline)
+  private static func maximum(_ query: Query, _ reads: Reads) async throws -> Int64 {
+    let rows = try await reads.rows(query)
     return try rows[0].decode(Int64?.self, column: "max") ?? 0
   }
 
-  private func fold(
-    _ id: OrganizationID, to version: Int64, _ deadline: ContinuousClock.Instant
+  private static func fold(
+    _ id: OrganizationID, to version: Int64, _ reads: Reads
   ) async throws -> StoredWorkspace {
-    let snapshots = try await reader.query(
-      Snapshot.newest(of: id.uuid, notAfter: version, foldVersion: Int32(Workspace.foldVersion)),
-      deadline: deadline)
+    let snapshots = try await reads.rows(
+      Snapshot.newest(of: id.uuid, notAfter: version, foldVersion: Int32(Workspace.foldVersion)))
     var state = try snapshots.first.map { try StoredWorkspace(Snapshot($0)) } ?? StoredWorkspace()
     while state.head.version < version {
       let next = state.head.version + 1
       let page = next...min(version, state.head.version + Self.pageSize)
-      let events = try await reader.query(
-        EventLog.events(of: id.uuid, versions: page), deadline: deadline)
+      let events = try await reads.rows(EventLog.events(of: id.uuid, versions: page))
       for row in events { try state.fold(RecordedEvent(row)) }
       guard state.head.version >= next else {
         throw FoldError(version: next, reason: "the event is missing")

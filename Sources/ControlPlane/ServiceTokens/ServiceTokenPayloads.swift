@@ -4,9 +4,10 @@ import NIOCore
 
 extension ServiceToken {
   /// The token as callers see it: never the secret.
-  func json(id: ServiceTokenID) -> JSONObject {
+  func json(id: ServiceTokenID, organizationID: OrganizationID) -> JSONObject {
     var object = JSONObject()
     object.set("id", id.description)
+    object.set("organization_id", organizationID.description)
     object.set("name", name)
     object.set("role", role.rawValue)
     object.set("project_ids", projectIDs?.map(\.description))
@@ -24,7 +25,7 @@ extension ServiceToken {
 
 extension ServiceTokenRow {
   var json: JSONObject {
-    var object = token.json(id: id)
+    var object = token.json(id: id, organizationID: organizationID)
     object.set("last_used_at", lastUsedAt?.rfc3339)
     return object
   }

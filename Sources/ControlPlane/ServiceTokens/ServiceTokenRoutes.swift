@@ -46,6 +46,7 @@ struct ServiceTokenRoutes: RouteGroup {
 
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .serviceTokenRead)
+    try QueryReader(request).finish()
     let rows = try await member.reads.rows(
       ServiceTokenTable.find(tokenID(context), in: member.organizationID))
     guard let row = rows.first else { throw Problem(.notFound) }

@@ -34,19 +34,29 @@ struct TouchedEntity {
   let workspace: Workspace
 }
 
-extension EntityTable {
-  /// Writes the rows of those entities that have one here, and deletes those of entities that are gone.
-  static func write(_ touched: [TouchedEntity]) -> [Query] {
-    var rows: [Row] = []
+/// The statements that bring the tables to what touched entities are now: rows that are there, and rows that are gone.
+struct EntityWrites {
+  private(set) var upserts: [Query] = []
+  private(set) var deletes: [Query] = []
+
+  init(_ touched: [TouchedEntity]) {
+    for table in entityTables { add(touched, to: table) }
+  }
+
+  private mutating func add<Written: EntityTable>(
+    _ touched: [TouchedEntity], to table: Written.Type
+  ) {
+    var rows: [Written.Row] = []
     var gone: [[UUID]] = []
     for entity in touched {
-      guard let key = key(of: entity.entity, of: entity.organizationID) else { continue }
-      if let row = row(for: entity.entity, of: entity.organizationID, in: entity.workspace) {
+      guard let key = table.key(of: entity.entity, of: entity.organizationID) else { continue }
+      if let row = table.row(for: entity.entity, of: entity.organizationID, in: entity.workspace) {
         rows.append(row)
       } else {
         gone.append(key)
       }
     }
-    return (rows.isEmpty ? [] : [table.upsert(rows)]) + (gone.isEmpty ? [] : [table.delete(gone)])
+    if !rows.isEmpty { upserts.append(table.table.upsert(rows)) }
+    if !gone.isEmpty { deletes.append(table.table.delete(gone)) }
   }
 }

@@ -35,11 +35,13 @@ package enum Permission: String, Sendable, CaseIterable {
     }
   }
 
-  /// Whether it is about one project, so that a token that is bound to projects can have it.
+  /// Whether a token that is bound to projects can have it: it is about one of them, or tells where they are.
   package var isAboutProjects: Bool {
     switch self {
-    case .projectRead, .projectWrite, .panicModeWrite, .apiKeyWrite, .providerKeyWrite: true
-    case .organizationRead, .organizationWrite, .organizationArchive, .ownershipTransfer,
+    case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .apiKeyWrite,
+      .providerKeyWrite:
+      true
+    case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite, .onboardingWrite, .planWrite, .auditRead, .eventRead:
       false
