@@ -37,10 +37,16 @@ package struct Scenario {
     }
   }
 
-  /// Decides the command, and folds what it yields.
-  package func when(_ command: WorkspaceCommand) -> Decision {
-    Decision(
-      before: workspace, result: Result { () throws(Rejection) in try workspace.decide(command) })
+  /// Decides the command, by whom and when the next event would be unless said otherwise.
+  package func when(
+    _ command: WorkspaceCommand, by actor: Actor = Scenario.actor, at time: Timestamp? = nil,
+    plans: PlanCatalog = .standard
+  ) -> Decision {
+    let context = CommandContext(
+      actor: actor, time: time ?? Self.time(workspace.version + 1), plans: plans)
+    return Decision(
+      before: workspace,
+      result: Result { () throws(Rejection) in try workspace.decide(command, in: context) })
   }
 
   /// Asserts that the next event makes the fold stop, and that the state stays as it was.

@@ -4,6 +4,7 @@ package import Domain
 import EventStore
 import FoundationEssentials
 import Glibc
+import Identity
 import Logging
 import Postgres
 
@@ -15,6 +16,7 @@ package struct TestControlPlane: Sendable {
   package let client: TestClient
   package let adminID: UserID
   private let hasher: TokenHasher
+  private let issuer: LocalIssuer
   private let serving: Task<Void, any Error>
 
   private static let started = Task { try await start(on: TestPostgres.database()) }
@@ -26,32 +28,47 @@ package struct TestControlPlane: Sendable {
 
   /// Starts replicas on one database that nobody else uses, and stops them after the body.
   package static func with<Value: Sendable>(
-    replicas count: Int = 1, _ body: ([TestControlPlane]) async throws -> Value
+    replicas count: Int = 1, _ configure: @Sendable (inout ControlPlane.Configuration) -> Void = { _ in },
+    _ body: ([TestControlPlane]) async throws -> Value
   ) async throws -> Value {
     let database = try await TestPostgres.database()
     var replicas: [TestControlPlane] = []
-    for _ in 0..<count { replicas.append(try await start(on: database)) }
+    for _ in 0..<count { replicas.append(try await start(on: database, configure)) }
     let result: Result<Value, any Error>
     do { result = .success(try await body(replicas)) } catch { result = .failure(error) }
     for replica in replicas { await replica.stop() }
     return try result.get()
   }
 
-  private static func start(on database: TestDatabase) async throws -> TestControlPlane {
+  private static func start(
+    on database: TestDatabase,
+    _ configure: @Sendable (inout ControlPlane.Configuration) -> Void = { _ in }
+  ) async throws -> TestControlPlane {
     let token = "sbp_admin_of_the_tests"
     let hasher = TokenHasher(pepper: [UInt8](repeating: 7, count: 32))
-    let adminID = try await database.withSession { session in
-      _ = try Bootstrap.makeAdmin(token: token, hasher, session, deadline: .soon)
+    let (adminID, isNew) = try await database.withSession { session in
+      let isNew = try Bootstrap.admin(session, deadline: .soon) != nil
       let admins = try session.execute(
         "SELECT user_id FROM users WHERE is_platform_admin", deadline: .soon)
-      return UserID(try admins[0].decode(UUID.self))
+      return (UserID(try admins[0].decode(UUID.self)), isNew)
     }
-    var configuration = ControlPlane.Configuration(database: database.application, hasher: hasher)
+    let issuer = try await LocalIssuer(privateKey: [UInt8](repeating: 5, count: 32))
+    var configuration = ControlPlane.Configuration(
+      database: database.application, hasher: hasher,
+      keys: KeyRing(key: [UInt8](repeating: 9, count: 32)))
+    configuration.development = Development(issuer: issuer)
+    configuration.plans = .roomy
+    configuration.rateLimits = RateLimiter(isEnabled: false)
+    configure(&configuration)
     configuration.http.port = 0
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     let controlPlane = ControlPlane(configuration, logger: logger)
+    if isNew {
+      _ = try await Bootstrap.makeToken(
+        token, for: adminID, hasher, controlPlane.services.commands)
+    }
     let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
     let serving = Task {
       defer { continuation.finish() }
@@ -61,7 +78,7 @@ package struct TestControlPlane: Sendable {
       let client = TestClient(http: HTTPClient(port: port), token: token)
       return TestControlPlane(
         controlPlane: controlPlane, database: database, client: client, adminID: adminID,
-        hasher: hasher, serving: serving)
+        hasher: hasher, issuer: issuer, serving: serving)
     }
     try await serving.value
     throw CancellationError()
@@ -73,36 +90,41 @@ package struct TestControlPlane: Sendable {
     _ = await serving.result
   }
 
-  /// Makes a user who belongs to no organization.
+  /// Makes a user who belongs to no organization, with a personal access token.
   package func makeUser() async throws -> (id: UserID, client: TestClient) {
-    let (id, token) = (UserID(Identifiers.next()), TokenGenerator.personalAccessToken())
-    let hash = hasher.hash(token)
+    let (id, token) = (UserID(Identifiers.next()), TokenFormat.personalAccess.generate())
     try await database.withSession { session in
-      _ = try session.pipeline(
-        [
-          """
-          INSERT INTO users (user_id, issuer, subject) \
-          VALUES (\(id.uuid), 'test', \(id.description))
-          """,
-          """
-          INSERT INTO personal_access_tokens (token_id, user_id, name, hash) \
-          VALUES (\(Identifiers.next()), \(id.uuid), 'test', \(hash))
-          """,
-        ], deadline: .soon)
+      _ = try session.execute(
+        """
+        INSERT INTO users (user_id, issuer, subject) \
+        VALUES (\(id.uuid), 'test', \(id.description))
+        """, deadline: .soon)
     }
+    let command = AccountCommand.createToken(
+      PersonalAccessTokenID(Identifiers.next()), name: "test", secret: hasher.secret(token),
+      expiresAt: nil)
+    _ = try await handle(.account(command), in: .account(of: id), by: .user(id))
     return (id, client.with(token: token))
+  }
+
+  /// Signs somebody in with an address, as the development issuer does.
+  package func signIn(_ email: String, name: String? = nil) throws -> TestClient {
+    let token = try issuer.issue(
+      email: email, name: name, at: Timestamp.now.microseconds / 1_000_000, lifetime: 3600)
+    return client.with(token: token)
   }
 
   /// Asks the command handler directly, past everything that HTTP checks.
   package func handle(
     _ command: WorkspaceCommand, in organization: OrganizationID,
-    expected: ExpectedVersion? = nil, idempotency: IdempotencyClaim? = nil
+    by actor: Actor? = nil, expected: ExpectedVersion? = nil,
+    idempotency: IdempotencyClaim? = nil
   ) async throws(CommandError) -> CommandOutcome {
     let now = Timestamp.now
     return try await controlPlane.services.commands.handle(
       CommandRequest(
         commandID: Identifiers.next(at: now), organizationID: organization, command: command,
-        expected: expected, actor: .user(adminID), occurredAt: now, idempotency: idempotency))
+        expected: expected, actor: actor ?? .user(adminID), occurredAt: now, idempotency: idempotency))
   }
 
   /// Makes an organization without HTTP.
@@ -113,4 +135,18 @@ package struct TestControlPlane: Sendable {
       .organization(.create(name: "Acme", slug: slug, owner: adminID)), in: id)
     return id
   }
+}
+
+extension PlanCatalog {
+  /// Every plan allows more than a test needs; those about limits use the standard catalog.
+  package static let roomy = PlanCatalog(
+    version: 1,
+    plans: standard.plans.map { plan in
+      Plan(
+        tier: plan.tier, name: plan.name, pricePerMonth: plan.pricePerMonth,
+        entitlements: Entitlements(
+          projects: 1_000_000, members: 1_000_000, apiKeysPerProject: 1000, rulesPerProject: 1000,
+          includedRequests: 150, creditBackedRequests: false, providers: nil,
+          networkControls: true, regionRules: true, retentionDays: 7))
+    })!
 }

@@ -88,8 +88,8 @@ struct LiveServer {
     let router = router()
     router.addOperations(readiness: readiness, metrics: metrics, catalogue: ProblemCatalogue())
     let server = HTTPServer(
-      router: router, configuration: configuration, metrics: metrics, readiness: readiness,
-      logger: logger)
+      router: router, configuration: configuration, limiter: RateLimiter(isEnabled: false),
+      metrics: metrics, readiness: readiness, logger: logger)
     try await server.application().test(.live) { client in
       try await body(client, client.port ?? 0)
     }
