@@ -141,13 +141,14 @@ $$;
 
 -- The organizations, and the account, whose rows a principal sees. It looks at memberships as the system, whose policy
 -- would otherwise ask this function again.
-CREATE FUNCTION signalbox_organizations(principal text) RETURNS SETOF uuid
-  LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET signalbox.principal = 'system' AS $$
+CREATE FUNCTION signalbox_organizations(principal text) RETURNS SETOF uuid LANGUAGE plpgsql STABLE AS $$
 BEGIN
   IF principal LIKE 'user:%' THEN
     RETURN NEXT substr(principal, 6)::uuid;
+    PERFORM set_config('signalbox.principal', 'system', true);
     RETURN QUERY SELECT organization_id FROM memberships
       WHERE user_id = substr(principal, 6)::uuid;
+    PERFORM set_config('signalbox.principal', principal, true);
   ELSIF principal LIKE 'service\_token:%' THEN
     RETURN NEXT substr(principal, 15)::uuid;
   END IF;
