@@ -107,6 +107,21 @@ package struct TestControlPlane: Sendable {
     return (id, client.with(token: token))
   }
 
+  /// Makes a user a member, by an invitation that is accepted at once.
+  package func addMember(
+    _ user: UserID, role: Role, to organization: OrganizationID
+  ) async throws {
+    let id = InvitationID(Identifiers.next())
+    let hash = hasher.secret("\(id)").hash
+    _ = try await handle(
+      .invitation(
+        .create(
+          id, role: role, subject: DataSubjectID(Identifiers.next()), email: "sealed",
+          tokenHash: hash, userID: user)), in: organization)
+    _ = try await handle(
+      .invitation(.accept(id, tokenHash: hash, by: user)), in: organization, by: .user(user))
+  }
+
   /// Signs somebody in with an address, as the development issuer does.
   package func signIn(_ email: String, name: String? = nil) throws -> TestClient {
     let token = try issuer.issue(

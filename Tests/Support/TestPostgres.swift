@@ -68,19 +68,20 @@ package actor TestPostgres {
 /// A database of one test.
 package struct TestDatabase: Sendable {
   package let name: String
-  /// As the owner of the schema.
-  package let owner: ConnectionOptions
+  private var options: ConnectionOptions
 
   fileprivate init(_ options: ConnectionOptions, name: String) {
     self.name = name
-    var options = options
-    options["dbname"] = name
-    owner = options
+    self.options = options
+    self.options["dbname"] = name
   }
 
-  /// As the role that the application works as.
+  /// As the owner of the schema, for whom row security makes no exception, working for everybody.
+  package var owner: ConnectionOptions { options.asSystem }
+
+  /// As the role that the application works as, for nobody yet.
   package var application: ConnectionOptions {
-    var options = owner
+    var options = options
     options.setup.append("SET ROLE signalbox_app")
     return options
   }
@@ -92,11 +93,11 @@ package struct TestDatabase: Sendable {
     try await Self.withSession(owner, body)
   }
 
-  /// Runs a body on a connection of its own, as the application.
+  /// Runs a body on a connection of its own, as the application, working for everybody.
   package func withApplicationSession<Value: Sendable>(
     _ body: @escaping @Sendable (Session) throws -> Value
   ) async throws -> Value {
-    try await Self.withSession(application, body)
+    try await Self.withSession(application.asSystem, body)
   }
 
   private static func withSession<Value: Sendable>(
@@ -111,6 +112,15 @@ package struct TestDatabase: Sendable {
       await connection.close()
       throw error
     }
+  }
+}
+
+extension ConnectionOptions {
+  /// The same, seeing the rows of all workspaces.
+  package var asSystem: ConnectionOptions {
+    var options = self
+    options.setup.append("SET signalbox.principal = 'system'")
+    return options
   }
 }
 

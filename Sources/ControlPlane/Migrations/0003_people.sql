@@ -116,6 +116,7 @@ CREATE TABLE invitation_lookups (
 );
 
 GRANT SELECT, INSERT, UPDATE ON data_subjects TO signalbox_app;
+GRANT UPDATE (ip, user_agent) ON workspace_audit_events TO signalbox_app;
 GRANT SELECT, INSERT, UPDATE, DELETE
   ON invitations, service_tokens, service_token_uses, service_token_lookups, invitation_lookups
   TO signalbox_app;

@@ -35,7 +35,7 @@ import Testing
       let later = try await plane.handle(
         .organization(.rename(name: nil, slug: "later")), in: organization)
       guard case .failure(CommandError.unavailable) = result else { return }
-      #expect(later.version == 2, "\(String(decoding: later.body, as: UTF8.self))")
+      #expect(later.version == 3, "\(String(decoding: later.body, as: UTF8.self))")
     }
   }
 

@@ -28,7 +28,8 @@ import Testing
     }
     #expect(
       types == [
-        ["organization.created", "member.added"], ["organization.renamed"],
+        ["organization.created", "member.added", "organization.plan_changed"],
+        ["organization.renamed"],
         ["organization.archived"], ["project.created"],
         ["project.renamed", "project.thresholds_changed"], ["project.archived"],
         ["project.panic_mode_enabled"],

@@ -59,7 +59,7 @@ import Testing
   @Test func `a refusal is not stored`() async throws {
     let client = try await TestControlPlane.shared.client
     let path = try await client.makeOrganization()
-    let headers = ["Idempotency-Key": UUID().uuidString, "If-Match": #""2""#]
+    let headers = ["Idempotency-Key": UUID().uuidString, "If-Match": #""3""#]
     let stale = try await client.post("\(path)/archive", headers: headers)
     #expect(stale.status == 412)
     _ = try await client.patch(path, #"{"name":"B"}"#)

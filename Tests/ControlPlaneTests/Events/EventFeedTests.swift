@@ -20,7 +20,7 @@ import Testing
       guard let data = page["data"]?.array, !data.isEmpty else { break }
       events += data
     }
-    #expect(events.compactMap { $0["version"]?.integer } == Array(1...12))
+    #expect(events.compactMap { $0["version"]?.integer } == Array(1...14))
     let end = try await client.get("\(organization)/events?after=\(after)").json
     #expect(end["next_after"]?.integer == after)
   }
@@ -40,7 +40,7 @@ import Testing
     let id = try #require(OrganizationID(String(organization.split(separator: "/")[2])))
     let events = try #require(
       try await plane.client.get("\(organization)/events").json["data"]?.array)
-    #expect(events.count == 3)
+    #expect(events.count == 5)
     var previous = String(repeating: "0", count: 64)
     for event in events {
       #expect(event["previous_hash"] == .string(previous))

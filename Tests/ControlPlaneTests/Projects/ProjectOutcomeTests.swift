@@ -128,6 +128,6 @@ import Testing
     #expect(try await list("?environment=live") == ["4", "2", "0"])
     #expect(try await list("?environment=live&archived=false") == ["2", "0"])
     #expect(try await list("?archived=true") == ["4"])
-    #expect(try await list("?as_of=4") == ["1", "0"])
+    #expect(try await list("?as_of=6") == ["1", "0"])
   }
 }

@@ -24,7 +24,10 @@ import Testing
     ("memberships", "DELETE FROM memberships", 1),
     (
       "memberships",
-      "INSERT INTO memberships SELECT organization_id, gen_random_uuid(), 'owner', 1, now() FROM organizations",
+      """
+      INSERT INTO memberships (organization_id, user_id, role, version, created_at, updated_at) \
+      SELECT organization_id, gen_random_uuid(), 'owner', 1, now(), now() FROM organizations
+      """,
       1
     ),
     ("projects", "UPDATE projects SET panic_mode = NOT panic_mode", 2),
@@ -90,7 +93,7 @@ import Testing
         try session.executeScript(
           """
           ALTER TABLE events DISABLE TRIGGER events_append_only;
-          UPDATE events SET type = 'organization.vanished' WHERE position = 1;
+          UPDATE events SET type = 'organization.vanished' WHERE type = 'organization.created';
           """, deadline: .soon)
         #expect(throws: UnknownEventType.self) {
           try Rebuild.differences(session, deadline: .soon)

@@ -32,7 +32,7 @@ enum TestLog {
       payload.set("number", number)
       payload.set("text", "Zürich 🚂 \"quoted\"")
       let event = UnrecordedEvent(
-        eventID: UUID(), type: type, schemaVersion: 1, actorKind: "user", actorID: UUID(),
+        eventID: UUID(), type: type, schemaVersion: 1, actorKind: "somebody", actorID: UUID(),
         requestID: "req-\(number)", causationID: UUID(),
         occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1_700_000_000_000_000 + position)
       ).recorded(payload: payload, organizationID: stream, after: head, position: position)
