@@ -6,6 +6,51 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.signalbox_is_system() RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT signalbox_principal() = 'system'
+$$;
+
+CREATE FUNCTION public.signalbox_organizations(principal text) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+  IF principal LIKE 'user:%' THEN
+    RETURN NEXT substr(principal, 6)::uuid;
+    PERFORM set_config('signalbox.principal', 'system', true);
+    RETURN QUERY SELECT organization_id FROM memberships
+      WHERE user_id = substr(principal, 6)::uuid;
+    PERFORM set_config('signalbox.principal', principal, true);
+  ELSIF principal LIKE 'service\_token:%' THEN
+    RETURN NEXT substr(principal, 15)::uuid;
+  END IF;
+END
+$$;
+
+CREATE FUNCTION public.signalbox_principal() RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+  principal text := current_setting('signalbox.principal', true);
+BEGIN
+  -- After a local setting has ended it is empty, not missing.
+  IF principal IS NULL OR principal = '' THEN
+    RAISE EXCEPTION 'signalbox.principal is not set' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN principal;
+END
+$$;
+
+CREATE TABLE public.data_subjects (
+    subject_id uuid NOT NULL,
+    email_hash bytea,
+    user_id uuid,
+    sealed_key bytea,
+    key_version integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.event_log_head (
     singleton boolean DEFAULT true NOT NULL,
     "position" bigint NOT NULL,
@@ -35,6 +80,8 @@ CREATE TABLE public.events (
     CONSTRAINT events_version_check CHECK ((version > 0))
 );
 
+ALTER TABLE ONLY public.events FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.idempotency_records (
     principal_id uuid NOT NULL,
     key text NOT NULL,
@@ -47,19 +94,53 @@ CREATE TABLE public.idempotency_records (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.invitation_lookups (
+    organization_id uuid NOT NULL,
+    invitation_id uuid NOT NULL,
+    lookup_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY public.invitation_lookups FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.invitations (
+    organization_id uuid NOT NULL,
+    invitation_id uuid NOT NULL,
+    role text NOT NULL,
+    subject_id uuid NOT NULL,
+    email text NOT NULL,
+    token_hash bytea NOT NULL,
+    status text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    invited_by_kind text NOT NULL,
+    invited_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'developer'::text, 'billing'::text, 'viewer'::text]))),
+    CONSTRAINT invitations_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'accepted'::text, 'declined'::text, 'revoked'::text]))),
+    CONSTRAINT invitations_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+ALTER TABLE ONLY public.invitations FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.memberships (
     organization_id uuid NOT NULL,
     user_id uuid NOT NULL,
     role text NOT NULL,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
     CONSTRAINT memberships_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'developer'::text, 'billing'::text, 'viewer'::text])))
 );
+
+ALTER TABLE ONLY public.memberships FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.organization_slugs (
     organization_id uuid NOT NULL,
     slug text NOT NULL
 );
+
+ALTER TABLE ONLY public.organization_slugs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.organizations (
     organization_id uuid NOT NULL,
@@ -68,8 +149,17 @@ CREATE TABLE public.organizations (
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    archived_at timestamp with time zone
+    archived_at timestamp with time zone,
+    plan_tier text NOT NULL,
+    plan_catalog_version bigint NOT NULL,
+    entitlements jsonb NOT NULL,
+    onboarding_state text NOT NULL,
+    onboarding_facts jsonb NOT NULL,
+    CONSTRAINT organizations_onboarding_state_check CHECK ((onboarding_state = ANY (ARRAY['workspace_created'::text, 'project_created'::text, 'provider_connected'::text, 'key_issued'::text, 'first_request_seen'::text, 'completed'::text, 'dismissed'::text]))),
+    CONSTRAINT organizations_plan_tier_check CHECK ((plan_tier = ANY (ARRAY['free'::text, 'plus'::text, 'business'::text])))
 );
+
+ALTER TABLE ONLY public.organizations FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.personal_access_tokens (
     token_id uuid NOT NULL,
@@ -77,6 +167,10 @@ CREATE TABLE public.personal_access_tokens (
     name text NOT NULL,
     hash bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_four text NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    version bigint NOT NULL,
     CONSTRAINT personal_access_tokens_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -103,6 +197,8 @@ CREATE TABLE public.projects (
 )
 WITH (fillfactor='50');
 
+ALTER TABLE ONLY public.projects FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -116,6 +212,47 @@ CREATE TABLE public.server_secrets (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.service_token_lookups (
+    organization_id uuid NOT NULL,
+    token_id uuid NOT NULL,
+    lookup_id uuid NOT NULL,
+    former_lookup_id uuid
+);
+
+ALTER TABLE ONLY public.service_token_lookups FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.service_token_uses (
+    organization_id uuid NOT NULL,
+    token_id uuid NOT NULL,
+    last_used_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.service_token_uses FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.service_tokens (
+    organization_id uuid NOT NULL,
+    token_id uuid NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    project_ids uuid[],
+    hash bytea NOT NULL,
+    last_four text NOT NULL,
+    former_hash bytea,
+    former_until timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT service_tokens_former_hash_check CHECK ((octet_length(former_hash) = 32)),
+    CONSTRAINT service_tokens_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT service_tokens_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'developer'::text, 'billing'::text, 'viewer'::text])))
+);
+
+ALTER TABLE ONLY public.service_tokens FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.snapshots (
     organization_id uuid NOT NULL,
     version bigint NOT NULL,
@@ -125,6 +262,8 @@ CREATE TABLE public.snapshots (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+ALTER TABLE ONLY public.snapshots FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.users (
     user_id uuid NOT NULL,
     issuer text NOT NULL,
@@ -132,7 +271,9 @@ CREATE TABLE public.users (
     email text,
     name text,
     is_platform_admin boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    erased_at timestamp with time zone
 );
 
 CREATE TABLE public.workspace_audit_events (
@@ -153,6 +294,14 @@ CREATE TABLE public.workspace_audit_events (
     after jsonb
 );
 
+ALTER TABLE ONLY public.workspace_audit_events FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY public.data_subjects
+    ADD CONSTRAINT data_subjects_email_hash_key UNIQUE (email_hash);
+
+ALTER TABLE ONLY public.data_subjects
+    ADD CONSTRAINT data_subjects_pkey PRIMARY KEY (subject_id);
+
 ALTER TABLE ONLY public.event_log_head
     ADD CONSTRAINT event_log_head_pkey PRIMARY KEY (singleton);
 
@@ -161,6 +310,15 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.idempotency_records
     ADD CONSTRAINT idempotency_records_pkey PRIMARY KEY (principal_id, key);
+
+ALTER TABLE ONLY public.invitation_lookups
+    ADD CONSTRAINT invitation_lookups_lookup_id_key UNIQUE (lookup_id);
+
+ALTER TABLE ONLY public.invitation_lookups
+    ADD CONSTRAINT invitation_lookups_pkey PRIMARY KEY (organization_id, invitation_id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_pkey PRIMARY KEY (organization_id, invitation_id);
 
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (organization_id, user_id);
@@ -189,6 +347,21 @@ ALTER TABLE ONLY public.schema_migrations
 ALTER TABLE ONLY public.server_secrets
     ADD CONSTRAINT server_secrets_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.service_token_lookups
+    ADD CONSTRAINT service_token_lookups_former_lookup_id_key UNIQUE (former_lookup_id);
+
+ALTER TABLE ONLY public.service_token_lookups
+    ADD CONSTRAINT service_token_lookups_lookup_id_key UNIQUE (lookup_id);
+
+ALTER TABLE ONLY public.service_token_lookups
+    ADD CONSTRAINT service_token_lookups_pkey PRIMARY KEY (organization_id, token_id);
+
+ALTER TABLE ONLY public.service_token_uses
+    ADD CONSTRAINT service_token_uses_pkey PRIMARY KEY (organization_id, token_id);
+
+ALTER TABLE ONLY public.service_tokens
+    ADD CONSTRAINT service_tokens_pkey PRIMARY KEY (organization_id, token_id);
+
 ALTER TABLE ONLY public.snapshots
     ADD CONSTRAINT snapshots_pkey PRIMARY KEY (organization_id, version, fold_version);
 
@@ -201,6 +374,8 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.workspace_audit_events
     ADD CONSTRAINT workspace_audit_events_pkey PRIMARY KEY (organization_id, "position");
 
+CREATE INDEX data_subjects_user_id ON public.data_subjects USING btree (user_id);
+
 CREATE INDEX events_organization_position ON public.events USING btree (organization_id, "position");
 
 CREATE UNIQUE INDEX events_position ON public.events USING btree ("position");
@@ -209,9 +384,17 @@ CREATE INDEX idempotency_records_created_at ON public.idempotency_records USING 
 
 CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, organization_id);
 
+CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
+
 CREATE INDEX workspace_audit_events_target ON public.workspace_audit_events USING btree (organization_id, target_id, "position");
 
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+ALTER TABLE ONLY public.data_subjects
+    ADD CONSTRAINT data_subjects_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(user_id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
@@ -222,13 +405,78 @@ ALTER TABLE ONLY public.personal_access_tokens
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
+ALTER TABLE ONLY public.service_tokens
+    ADD CONSTRAINT service_tokens_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+CREATE POLICY append ON public.events FOR INSERT WITH CHECK ((( SELECT public.signalbox_is_system() AS signalbox_is_system) AND ((actor_kind <> ALL (ARRAY['user'::text, 'token'::text])) OR (organization_id = actor_id) OR (EXISTS ( SELECT
+   FROM public.memberships m
+  WHERE ((m.organization_id = events.organization_id) AND (m.user_id = events.actor_id)))) OR (EXISTS ( SELECT
+   FROM public.service_tokens t
+  WHERE ((t.organization_id = events.organization_id) AND (t.token_id = events.actor_id)))) OR (type = 'invitation.declined'::text) OR (EXISTS ( SELECT
+   FROM public.users u
+  WHERE ((u.user_id = events.actor_id) AND u.is_platform_admin))))));
+
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.invitation_lookups ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.memberships ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.organization_slugs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.organizations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.service_token_lookups ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.service_token_uses ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.service_tokens ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.snapshots ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON public.events FOR SELECT USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.invitation_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.invitations USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.memberships USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.organization_slugs USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.organizations USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.projects USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.service_token_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.service_token_uses USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.service_tokens USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.snapshots USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.workspace_audit_events USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+ALTER TABLE public.workspace_audit_events ENABLE ROW LEVEL SECURITY;
+
 GRANT USAGE ON SCHEMA public TO signalbox_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 
 GRANT SELECT,UPDATE ON TABLE public.event_log_head TO signalbox_app;
 
 GRANT SELECT,INSERT ON TABLE public.events TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_records TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitation_lookups TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.memberships TO signalbox_app;
 
@@ -244,9 +492,19 @@ GRANT SELECT ON TABLE public.schema_migrations TO signalbox_app;
 
 GRANT SELECT,INSERT ON TABLE public.server_secrets TO signalbox_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_token_lookups TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_token_uses TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_tokens TO signalbox_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.snapshots TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO signalbox_app;
 
 GRANT SELECT,INSERT ON TABLE public.workspace_audit_events TO signalbox_app;
+
+GRANT UPDATE(ip) ON TABLE public.workspace_audit_events TO signalbox_app;
+
+GRANT UPDATE(user_agent) ON TABLE public.workspace_audit_events TO signalbox_app;
 

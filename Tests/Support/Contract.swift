@@ -16,6 +16,12 @@ package struct Contract: Sendable {
 
     /// Whether it belongs to one workspace.
     package var isTenant: Bool { path.contains("{organization}") }
+
+    /// What it needs: `none`, `authenticated`, `person`, `platform-admin`, or a permission in the workspace.
+    package var permission: String { value["x-permission"]?.string ?? "" }
+
+    /// Whether platform admins may, who are no members.
+    package var isForPlatformAdmins: Bool { value["x-platform-admin"] == .bool(true) }
   }
 
   package static let current = Result { try Contract(yaml: Repository.read("openapi.yaml")) }

@@ -109,7 +109,7 @@ package struct TestControlPlane: Sendable {
 
   /// Makes a user a member, by an invitation that is accepted at once.
   package func addMember(
-    _ user: UserID, role: Role, to organization: OrganizationID
+    _ user: UserID, role: Role, to organization: OrganizationID, by inviter: UserID? = nil
   ) async throws {
     let id = InvitationID(Identifiers.next())
     let hash = hasher.secret("\(id)").hash
@@ -117,7 +117,8 @@ package struct TestControlPlane: Sendable {
       .invitation(
         .create(
           id, role: role, subject: DataSubjectID(Identifiers.next()), email: "sealed",
-          tokenHash: hash, userID: user)), in: organization)
+          tokenHash: hash, userID: user)), in: organization,
+      by: .user(inviter ?? adminID))
     _ = try await handle(
       .invitation(.accept(id, tokenHash: hash, by: user)), in: organization, by: .user(user))
   }
@@ -127,6 +128,12 @@ package struct TestControlPlane: Sendable {
     let token = try issuer.issue(
       email: email, name: name, at: Timestamp.now.microseconds / 1_000_000, lifetime: 3600)
     return client.with(token: token)
+  }
+
+  /// A token of the development issuer that was good until an hour ago.
+  package func expiredToken(_ email: String) throws -> String {
+    try issuer.issue(
+      email: email, name: nil, at: Timestamp.now.microseconds / 1_000_000 - 7200, lifetime: 3600)
   }
 
   /// Asks the command handler directly, past everything that HTTP checks.
@@ -139,7 +146,8 @@ package struct TestControlPlane: Sendable {
     return try await controlPlane.services.commands.handle(
       CommandRequest(
         commandID: Identifiers.next(at: now), organizationID: organization, command: command,
-        expected: expected, actor: actor ?? .user(adminID), occurredAt: now, idempotency: idempotency))
+        expected: expected, actor: actor ?? .user(adminID), isByPlatform: actor == nil,
+        occurredAt: now, idempotency: idempotency))
   }
 
   /// Makes an organization without HTTP.

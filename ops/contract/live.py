@@ -6,9 +6,8 @@ usage: live.py BINARY [--long] [--seed N]
 Everything it makes is removed when it ends.
 """
 
-import hashlib
-import hmac
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -16,10 +15,17 @@ import sys
 import tempfile
 import time
 import urllib.request
-import uuid
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+
+# What no log may hold.
+SECRETS = {
+    "a personal access token": r"\bsbp_[0-9A-Za-z]{36}\b",
+    "a service token": r"\bsbx_[0-9A-Za-z]{36}\b",
+    "an invitation's token": r"\bsbi_[0-9A-Za-z]{36}\b",
+    "a JWT": r"\beyJ[\w-]+\.eyJ[\w-]+\.",
+}
 
 
 def free_port():
@@ -39,24 +45,6 @@ def wait_until_ready(base_url, server):
     sys.exit("the server did not become ready")
 
 
-def add_stranger(directory):
-    """Somebody who shares no workspace with anybody. The hash is made as the server makes it."""
-    token = secrets.token_hex(32)
-
-    def psql(statement):
-        command = ["psql", "-h", f"{directory}/socket", "-U", "signalbox", "-d", "signalbox", "-qAt", "-c", statement]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    pepper = bytes.fromhex(psql("SELECT encode(value, 'hex') FROM server_secrets WHERE name = 'pepper'"))
-    digest = hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()
-    user = uuid.uuid4()
-    psql(
-        f"INSERT INTO users (user_id, issuer, subject) VALUES ('{user}', 'contract', 'stranger'); "
-        "INSERT INTO personal_access_tokens (token_id, user_id, name, hash) "
-        f"VALUES ('{uuid.uuid4()}', '{user}', 'contract', '\\x{digest}')")
-    return token
-
-
 def main():
     binary, *options = sys.argv[1:] or sys.exit(__doc__)
     port, token = free_port(), secrets.token_hex(32)
@@ -64,27 +52,26 @@ def main():
     with tempfile.TemporaryDirectory() as parent:
         os.chmod(parent, 0o755)
         directory = f"{parent}/data"
-        environment = os.environ | {"SIGNALBOX_BOOTSTRAP_TOKEN": token}
+        environment = os.environ | {"SIGNALBOX_BOOTSTRAP_TOKEN": token, "SIGNALBOX_RATE_LIMITS": "off"}
         environment.pop("DATABASE_URL", None)
         with open(f"{parent}/log", "wb") as log:
             server = subprocess.Popen(
-                [binary, "serve", "--data-dir", directory, "--port", str(port)],
+                [binary, "serve", "--data-dir", directory, "--port", str(port), "--dev-identity"],
                 env=environment, stdout=log, stderr=log)
         try:
             wait_until_ready(base_url, server)
-            tokens = {"SIGNALBOX_TOKEN": token, "SIGNALBOX_OTHER_TOKEN": add_stranger(directory)}
             status = subprocess.run(
                 [sys.executable, str(HERE / "run.py"), base_url, *options],
-                env=environment | tokens, check=False).returncode
+                env=environment | {"SIGNALBOX_TOKEN": token}, check=False).returncode
         finally:
             server.terminate()
             try:
                 server.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 server.kill()
-        text = Path(parent, "log").read_bytes()
-        for name, secret in tokens.items():
-            if secret.encode() in text:
+        log = Path(parent, "log").read_text(errors="replace")
+        for name, secret in ({"the admin's token": token} | SECRETS).items():
+            if re.search(secret, log):
                 sys.exit(f"the server's log holds {name}")
     return status
 

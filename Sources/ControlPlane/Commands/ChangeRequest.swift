@@ -154,7 +154,8 @@ struct ChangeRequest {
     try await services.commands.handle(
       CommandRequest(
         commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
-        expected: expected, actor: caller.principal.actor, premises: caller.premises,
+        expected: expected, actor: caller.principal.actor,
+        isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
         occurredAt: time,
         origin: CommandOrigin(
           requestID: context.requestID, address: context.exchange.clientAddress,

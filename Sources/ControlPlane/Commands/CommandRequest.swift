@@ -10,6 +10,8 @@ package struct CommandRequest: Sendable {
   /// From If-Match; nil where the operation asks for none.
   package let expected: ExpectedVersion?
   package let actor: Actor
+  /// Whether the actor asks for the platform, which needs no membership.
+  package let isByPlatform: Bool
   /// What the caller's right to ask rests on: checked again inside the transaction.
   package let premises: [Premise]
   package let occurredAt: Timestamp
@@ -20,8 +22,8 @@ package struct CommandRequest: Sendable {
 
   package init(
     commandID: UUID, organizationID: OrganizationID, command: WorkspaceCommand,
-    expected: ExpectedVersion? = nil, actor: Actor, premises: [Premise] = [],
-    occurredAt: Timestamp,
+    expected: ExpectedVersion? = nil, actor: Actor, isByPlatform: Bool = false,
+    premises: [Premise] = [], occurredAt: Timestamp,
     origin: CommandOrigin = CommandOrigin(), idempotency: IdempotencyClaim? = nil,
     isDryRun: Bool = false
   ) {
@@ -30,6 +32,7 @@ package struct CommandRequest: Sendable {
     self.command = command
     self.expected = expected
     self.actor = actor
+    self.isByPlatform = isByPlatform
     self.premises = premises
     self.occurredAt = occurredAt
     self.origin = origin

@@ -153,6 +153,9 @@ final class WorkspaceWriter {
       guard let entry = states.use(request.organizationID) else {
         throw CommandError.workspaceStopped(reason: states.stopReason(request.organizationID))
       }
+      // What appends nothing passes no row security, and its answer tells the state nevertheless.
+      guard request.isByPlatform || entry.workspace.admits(request.actor, for: request.command)
+      else { throw CommandError.rejected(.notFound(.organization)) }
       let events = try decide(request, on: entry.workspace, batch)
       let outcome =
         request.isDryRun

@@ -1,77 +1,250 @@
+import ControlPlane
+import Domain
 import JSON
+import Postgres
 import Support
 import Testing
 
-/// Every operation of the contract that belongs to a workspace, for everybody who may not have it. Operations that are
-/// added to the contract are added here by themselves.
+/// Every operation of the contract × every role × a member of another workspace × no token × an expired one. What is
+/// expected is read from the contract (`x-permission`) and the one table of permissions; an operation that is added
+/// without a permission, or without a body here that it takes, fails.
 @Suite struct AuthorizationMatrixTests {
   static let operations = Result { try Contract.current.get().operations }
+  static let secured = Result { try operations.get().filter(\.isSecured) }
 
-  @Test func `the contract has tenant operations`() throws {
-    #expect(try Self.operations.get().filter(\.isTenant).count >= 10)
+  /// A body that each operation takes which has one.
+  static func body(of operation: Contract.Operation, in world: World) -> String? {
+    switch operation.id {
+    case "createPersonalAccessToken": #"{"name":"A"}"#
+    case "createOrganization", "changeOrganization": #"{"name":"B"}"#
+    case "createProject": #"{"name":"B","environment":"live"}"#
+    case "changeProject": #"{"name":"B"}"#
+    case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
+    case "changeMemberRole": #"{"role":"developer"}"#
+    case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
+    case "createInvitation": #"{"email":"new@example.com","role":"viewer"}"#
+    case "acceptInvitation", "declineInvitation": #"{"token":"sbi_unknown"}"#
+    case "createServiceToken":
+      #"{"name":"A","role":"viewer","expires_at":"\#(world.nextMonth)"}"#
+    case "rotateServiceToken": #"{"grace_seconds":60}"#
+    case "changePlan": #"{"plan_tier":"plus"}"#
+    case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
+    default: nil
+    }
+  }
+
+  @Test func `every operation says what it needs, and has a body here`() async throws {
+    let world = try await World.shared
+    for operation in try Self.operations.get() {
+      let permission = operation.permission
+      let known = ["none", "authenticated", "person", "platform-admin"]
+      #expect(
+        known.contains(permission) || Permission(rawValue: permission) != nil,
+        "\(operation.id): \(permission)")
+      #expect(operation.isSecured == (permission != "none"), "\(operation.id)")
+      guard operation.isSecured else { continue }
+      let hasBody = operation.value["requestBody"] != nil
+      #expect((Self.body(of: operation, in: world) != nil) == hasBody, "\(operation.id)")
+    }
   }
 
   @Test func `without a valid token nothing is told`() async throws {
-    let plane = try await TestControlPlane.shared
+    let world = try await World.shared
     let tokens = [
       nil, "sbp_wrong", "sbp_admin_of_the_test", "SBP_ADMIN_OF_THE_TESTS", "", "a b", "ä",
+      try world.plane.expiredToken("owner@example.com"), "a.b.c", "sbx_wrong",
     ]
-    for operation in try Self.operations.get() where operation.isSecured {
+    for operation in try Self.secured.get() {
       for token in tokens {
-        let reply = try await Self.send(operation, by: plane.client.with(token: token))
+        let reply = try await world.send(operation, by: world.plane.client.with(token: token))
         #expect(reply.status == 401, "\(operation.id) \(token ?? "nil")")
         #expect(reply["www-authenticate"]?.hasPrefix("Bearer") == true)
       }
     }
   }
 
+  @Test(arguments: Role.allCases)
+  func `a member may do exactly what their role says`(role: Role) async throws {
+    let world = try await World.shared
+    let client = try #require(world.members[role])
+    for operation in try Self.secured.get() {
+      let reply = try await world.send(operation, by: client)
+      let cell = "\(operation.id) by \(role): \(reply.status) \(reply.text)"
+      if let permission = Permission(rawValue: operation.permission) {
+        if role.may(permission) {
+          #expect(![401, 403, 404, 422, 500].contains(reply.status), "\(cell)")
+        } else {
+          #expect(reply.status == 403, "\(cell)")
+          #expect(try reply.problem == "forbidden", "\(cell)")
+        }
+      } else if operation.permission == "platform-admin" {
+        #expect(reply.status == 403, "\(cell)")
+      } else {
+        #expect(![401, 403, 500].contains(reply.status), "\(cell)")
+      }
+    }
+  }
+
   @Test func `a stranger and an owner of nothing see the same`() async throws {
-    let plane = try await TestControlPlane.shared
-    let organization = try await plane.client.makeOrganization()
-    let project = try await plane.client.makeProject(in: organization)
-    let stranger = try await plane.makeUser().client
-    _ = try await stranger.makeOrganization()
-    for operation in try Self.operations.get() where operation.isTenant {
-      let path = Self.path(operation, organization: organization, project: project)
-      let there = try await Self.send(operation, path, by: stranger)
-      let nowhere = try await Self.send(operation, by: stranger)
-      #expect(there.status == 404, "\(operation.id)")
-      #expect(nowhere.status == 404, "\(operation.id)")
-      #expect(try there.json["detail"] == nowhere.json["detail"])
-      #expect(try there.problem == nowhere.problem)
+    let world = try await World.shared
+    let nowhere = World.nowhere(world)
+    for operation in try Self.secured.get() where operation.isTenant {
+      let there = try await world.send(operation, by: world.stranger)
+      let other = try await nowhere.send(operation, by: world.stranger)
+      #expect(there.status == 404, "\(operation.id) \(there.text)")
+      #expect(other.status == 404, "\(operation.id)")
+      #expect(try there.json["detail"] == other.json["detail"])
+      #expect(try there.problem == other.problem)
     }
   }
 
-  @Test func `a member is never told that it is not there`() async throws {
-    let plane = try await TestControlPlane.shared
-    for operation in try Self.operations.get() where operation.isTenant {
-      let organization = try await plane.client.makeOrganization()
-      let project = try await plane.client.makeProject(in: organization)
-      let path = Self.path(operation, organization: organization, project: project)
-      // Other parameters name things that do not exist.
-      guard !path.contains("{") else { continue }
-      let reply = try await Self.send(operation, path, by: plane.client)
-      #expect(![401, 403, 404, 500].contains(reply.status), "\(operation.id) \(reply.text)")
+  @Test func `a token of a workspace is nobody outside of it, and no person`() async throws {
+    let world = try await World.shared
+    for operation in try Self.secured.get() {
+      let reply = try await world.send(operation, by: world.foreignToken)
+      let cell = "\(operation.id): \(reply.status) \(reply.text)"
+      if operation.isTenant {
+        #expect(reply.status == 404, "\(cell)")
+      } else if operation.permission == "person" {
+        #expect(reply.status == 403, "\(cell)")
+      } else {
+        #expect(reply.status == 200, "\(cell)")
+      }
     }
   }
 
-  /// Every operation takes this body, or says 422 of it, which a stranger must not get to hear.
-  private static func send(
-    _ operation: Contract.Operation, _ path: String? = nil, by client: TestClient
+  @Test func `a platform admin may do what the contract says, and no more`() async throws {
+    let world = try await World.shared
+    for operation in try Self.secured.get() where operation.isTenant {
+      let reply = try await world.send(operation, by: world.plane.client)
+      let may = operation.permission == "platform-admin" || operation.isForPlatformAdmins
+      #expect((reply.status == 404) == !may, "\(operation.id): \(reply.status) \(reply.text)")
+    }
+  }
+
+  /// The application's check is off: everybody passes for an owner of every workspace. Nothing of another workspace may
+  /// be shown or changed nevertheless.
+  @Test func `what lies behind the check keeps workspaces apart by itself`() async throws {
+    try await TestControlPlane.with({ $0.checksMembership = false }) { planes in
+      let world = try await World(planes[0])
+      let before = try await world.eventCount()
+      for client in [world.stranger, world.foreignToken] {
+        for operation in try Self.secured.get() where operation.isTenant {
+          let reply = try await world.send(operation, by: client, dryRun: false)
+          #expect(!reply.text.contains(World.mark), "\(operation.id): \(reply.text)")
+          let isList = try operation.method == "GET" && reply.status == 200 && reply.json["data"] == .array([])
+          #expect(isList || reply.status >= 400, "\(operation.id): \(reply.text)")
+          let after = try await world.eventCount()
+          #expect(after == before, "\(operation.id) was carried out")
+        }
+      }
+    }
+  }
+}
+
+/// A workspace with somebody in every role, and people who do not belong to it.
+struct World: Sendable {
+  /// In every name of the workspace.
+  static let mark = "Marked"
+
+  let plane: TestControlPlane
+  let organization: String
+  let project: String
+  let invitation: String
+  let serviceToken: String
+  /// A viewer whom others look at and change.
+  let target: UserID
+  let members: [Role: TestClient]
+  /// The owner of another workspace.
+  let stranger: TestClient
+  /// An admin token of the stranger's workspace.
+  let foreignToken: TestClient
+  let nextMonth: String
+
+  private static let made = Task { try await World(TestControlPlane.shared) }
+  static var shared: World { get async throws { try await made.value } }
+
+  init(_ plane: TestControlPlane) async throws {
+    self.plane = plane
+    let owner = try await plane.makeUser().client
+    stranger = try await plane.makeUser().client
+    nextMonth = Timestamp.now.advanced(by: 30 * 86_400_000_000).rfc3339
+    let path = try await owner.makeOrganization(Self.mark)
+    let id = try #require(OrganizationID(String(path.split(separator: "/")[2])))
+    organization = "\(id)"
+    project = try Self.id(await owner.makeProject(in: path, Self.mark))
+    var members: [Role: TestClient] = [.owner: owner]
+    for role in Role.allCases where role != .owner {
+      let user = try await plane.makeUser()
+      try await plane.addMember(user.id, role: role, to: id, by: owner.userID(plane))
+      members[role] = user.client
+    }
+    self.members = members
+    target = try await plane.makeUser().id
+    try await plane.addMember(target, role: .viewer, to: id, by: owner.userID(plane))
+    let invited = try await owner.post(
+      "\(path)/invitations", #"{"email":"\#(Self.mark)@example.com","role":"viewer"}"#)
+    invitation = try #require(invited.json["id"]?.string, "\(invited.text)")
+    let token = try await owner.post(
+      "\(path)/service-tokens",
+      #"{"name":"\#(Self.mark)","role":"viewer","expires_at":"\#(nextMonth)"}"#)
+    serviceToken = try #require(token.json["id"]?.string, "\(token.text)")
+    let other = try await stranger.makeOrganization("Other")
+    let foreign = try await stranger.post(
+      "\(other)/service-tokens",
+      #"{"name":"CI","role":"admin","expires_at":"\#(nextMonth)"}"#)
+    foreignToken = stranger.with(token: try #require(foreign.json["token"]?.string))
+  }
+
+  private init(_ other: World, organization: String) {
+    plane = other.plane
+    self.organization = organization
+    project = other.project
+    invitation = other.invitation
+    serviceToken = other.serviceToken
+    target = other.target
+    members = other.members
+    stranger = other.stranger
+    foreignToken = other.foreignToken
+    nextMonth = other.nextMonth
+  }
+
+  /// The same things in a workspace that does not exist.
+  static func nowhere(_ world: World) -> World {
+    World(world, organization: "org_00000000000000000000000000")
+  }
+
+  private static func id(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }
+
+  /// Changes are only tried, so that every cell finds the same workspace.
+  func send(
+    _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true
   ) async throws -> HTTPReply {
-    let body = operation.value["requestBody"] == nil ? nil : "{}"
-    let nobody = "/v1/organizations/org_00000000000000000000000000"
-    let fallback = Self.path(
-      operation, organization: nobody, project: "\(nobody)/projects/prj_00000000000000000000000000")
+    let path = operation.path
+      .replacing("{organization}", with: organization).replacing("{project}", with: project)
+      .replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
+      .replacing(
+        "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")
+    let query = dryRun && operation.method != "GET" ? "?dry_run=true" : ""
     return try await client.send(
-      operation.method, path ?? fallback, body, headers: ["If-Match": "*"])
+      operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
+      headers: ["If-Match": "*"])
   }
 
-  private static func path(
-    _ operation: Contract.Operation, organization: String, project: String
-  ) -> String {
-    operation.path
-      .replacing("/v1/organizations/{organization}/projects/{project}", with: project)
-      .replacing("/v1/organizations/{organization}", with: organization)
+  func eventCount() async throws -> Int64 {
+    let id = try #require(OrganizationID(organization))
+    return try await plane.database.withSession { session throws in
+      try session.execute(
+        "SELECT count(*) FROM events WHERE organization_id = \(id.uuid)", deadline: .soon
+      )[0].decode(Int64.self)
+    }
+  }
+}
+
+extension TestClient {
+  /// Who they are.
+  func userID(_ plane: TestControlPlane) async throws -> UserID {
+    let me = try await get("/v1/me").json
+    return try #require(me["user"]?["id"]?.string.flatMap(UserID.init))
   }
 }

@@ -20,7 +20,7 @@ import Testing
       let list = try await client.get("\(organization)/projects?as_of=\(version)")
       #expect(try list.json["data"]?.array == [state])
     }
-    for version in 3...4 {
+    for version in 2...3 {
       #expect(try await client.get("\(project)?as_of=\(version)").status == 404)
       #expect(try await client.get("\(organization)?as_of=\(version)").status == 200)
     }

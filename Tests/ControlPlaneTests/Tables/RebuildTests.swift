@@ -41,7 +41,7 @@ import Testing
     ),
     (
       "workspace_audit_events",
-      "UPDATE workspace_audit_events SET after = after || '{\"name\": \"forged\"}' WHERE version = 1",
+      "UPDATE workspace_audit_events SET after = after || '{\"name\": \"forged\"}' WHERE version = 2",
       2
     ),
   ]
@@ -93,6 +93,7 @@ import Testing
         try session.executeScript(
           """
           ALTER TABLE events DISABLE TRIGGER events_append_only;
+          ALTER TABLE events NO FORCE ROW LEVEL SECURITY;
           UPDATE events SET type = 'organization.vanished' WHERE type = 'organization.created';
           """, deadline: .soon)
         #expect(throws: UnknownEventType.self) {

@@ -116,7 +116,10 @@ import Testing
     try await database.withSession { session throws in
       try TestLog.append(5, to: UUID(), session)
       try session.executeScript(
-        "ALTER TABLE events DISABLE TRIGGER events_append_only", deadline: .soon)
+        """
+        ALTER TABLE events DISABLE TRIGGER events_append_only;
+        ALTER TABLE events NO FORCE ROW LEVEL SECURITY;
+        """, deadline: .soon)
     }
     return database
   }

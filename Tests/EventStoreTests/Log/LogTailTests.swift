@@ -153,7 +153,7 @@ import Testing
   }
 
   @Test func `without a database nobody is told that they are up to date`() async throws {
-    var options = try await TestPostgres.database().application
+    var options = try await TestPostgres.database().application.asSystem
     options["dbname"] = "there_is_no_such_database"
     let connection = Connection(options: options, name: "tail")
     let tail = LogTail(connection: connection)
@@ -180,7 +180,7 @@ import Testing
         }
         for number in 0..<4 {
           group.addTask {
-            let connection = Connection(options: database.application, name: "reader")
+            let connection = Connection(options: database.application.asSystem, name: "reader")
             let stream = streams[number]
             var remembered: (position: Int64, version: Int64) = (0, 0)
             for _ in 0..<100 {
@@ -212,7 +212,7 @@ import Testing
     _ body: (LogTail, TestDatabase) async throws -> Void
   ) async throws {
     let database = try await TestPostgres.database()
-    let connection = Connection(options: database.application, name: "tail")
+    let connection = Connection(options: database.application.asSystem, name: "tail")
     let result: Result<Void, any Error>
     do {
       result = .success(try await body(LogTail(connection: connection), database))

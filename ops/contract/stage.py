@@ -1,0 +1,261 @@
+"""What a run acts on: people, workspaces and tokens that exist, and sacrifices for what ends a life.
+
+The requests that are checked are all the owner's, who is a platform admin. Everybody else is there so that there are
+members to remove, invitations to accept and people to forget, none of whom the run itself goes by.
+"""
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import requests
+
+INVITATION_TOKEN = re.compile(r"\bsbi_[0-9A-Za-z]{36}\b")
+
+
+class Refused(Exception):
+    """A request that prepares something, and was not granted."""
+
+
+class Person:
+    """Somebody with a token."""
+
+    def __init__(self, base_url, token):
+        self.base_url, self.token = base_url, token
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {token}"
+
+    @classmethod
+    def signed_in(cls, base_url, email):
+        """Somebody new, unless the address is known."""
+        reply = requests.post(
+            f"{base_url}/v1/dev/tokens", json={"email": email, "name": email.split("@")[0]}, timeout=10)
+        if not reply.ok:
+            raise Refused(f"POST /v1/dev/tokens: {reply.status_code} {reply.text}; is it there with --dev-identity?")
+        return cls(base_url, reply.json()["token"])
+
+    def ask(self, method, path, body=None, **arguments):
+        """The reply, whatever it is."""
+        return self.session.request(method, self.base_url + path, json=body, timeout=10, **arguments)
+
+    def send(self, method, path, body=None, **arguments):
+        """What the reply says, which must not be a refusal."""
+        reply = self.ask(method, path, body, **arguments)
+        if not reply.ok:
+            raise Refused(f"{method} {path}: {reply.status_code} {reply.text}")
+        return reply.json() if reply.content else None
+
+    def user(self):
+        return self.send("GET", "/v1/me")["user"]
+
+    def create(self, path, body):
+        return self.send("POST", path, body)["id"]
+
+
+class Sacrifice:
+    """Something to do a thing to that cannot be done to the same one for ever."""
+
+    def __init__(self, make, times=1):
+        self.make, self.times, self.left = make, times, 0
+
+    def get(self):
+        if self.left == 0:
+            self.thing, self.left = self.make(), self.times
+        return self.thing
+
+    def spend(self):
+        """Called when it was done, or refused because of what was done before."""
+        self.left = max(0, self.left - 1)
+
+
+class Stage:
+    def __init__(self, base_url, token):
+        self.base_url = base_url
+        self.run = secrets.token_hex(4)
+        self.count = 0
+        self.owner = Person(base_url, token)
+        self.owner_user = self.owner.user()
+        self.host = Person.signed_in(base_url, self.address("host"))
+        self.place = self.make_place()
+        # Paths that name no workspace.
+        self.own = {"token": self.make_token()}
+        self.sacrifices = self.make_sacrifices()
+        self.cursors = self.read_cursors()
+
+    # What is asked of it.
+
+    def ids(self, operation, names):
+        """What the path of a request is to name."""
+        if operation in self.sacrifices:
+            found = self.sacrifices[operation].get()
+        else:
+            found = self.place if "organization" in names else self.own
+        return {name: found[name] for name in names}
+
+    def invitation_token(self, operation):
+        return self.sacrifices[operation].get()["invitation_token"]
+
+    def heir(self, organization):
+        """Who may be handed a workspace; of those that the run has made, only the owner is a member."""
+        place = self.sacrifices["transferOwnership"].get()
+        return place["heir"] if place["organization"] == organization else self.owner_user["id"]
+
+    def spend(self, operation):
+        if operation in self.sacrifices:
+            self.sacrifices[operation].spend()
+
+    def make_room(self):
+        """Revokes what tokens the run has made: a person may only have so many."""
+        for token in self.owner.send("GET", "/v1/me/tokens", params={"limit": 200})["data"]:
+            if token["name"] != "bootstrap" and token["id"] != self.own["token"]:
+                self.owner.send("DELETE", f"/v1/me/tokens/{token['id']}")
+
+    # What it is made of.
+
+    def next(self):
+        self.count += 1
+        return self.count
+
+    def address(self, name):
+        return f"{name}-{self.run}-{self.next()}@example.com"
+
+    def make_organization(self, owner, plan="business"):
+        slug = f"contract-{self.run}-{self.next()}"
+        id = owner.create("/v1/organizations", {"name": f"Contract {self.run}", "slug": slug})
+        self.owner.send("PUT", f"/v1/organizations/{id}/plan", {"plan_tier": plan}, headers={"If-Match": "*"})
+        return id
+
+    def make_project(self, organization, environment="test"):
+        return self.owner.create(
+            f"/v1/organizations/{organization}/projects", {"name": "Contract", "environment": environment})
+
+    def make_invitation(self, by, organization, email):
+        return by.create(
+            f"/v1/organizations/{organization}/invitations", {"email": email, "role": "developer"})
+
+    def mailed_token(self, email):
+        """The token that was sent to an address last."""
+        mails = self.host.send("GET", "/v1/dev/mailbox")["data"]
+        return next(INVITATION_TOKEN.search(mail["text"])[0] for mail in mails if mail["to"] == email)
+
+    def make_member(self, by, organization, person):
+        """The id of a person who is a member now."""
+        user = person.user()
+        self.make_invitation(by, organization, user["email"])
+        person.send("POST", "/v1/invitations/accept", {"token": self.mailed_token(user["email"])})
+        return user["id"]
+
+    def make_service_token(self, organization):
+        ends = datetime.now(UTC) + timedelta(days=30)
+        return self.owner.create(
+            f"/v1/organizations/{organization}/service-tokens",
+            {"name": "Contract", "role": "developer", "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+    def make_token(self):
+        return self.owner.create("/v1/me/tokens", {"name": "Contract"})
+
+    def make_place(self):
+        """An organization with two of everything, of which the first stays as it is, but for what changes it."""
+        organization = self.make_organization(self.owner)
+        path = f"/v1/organizations/{organization}"
+        project, _ = (self.make_project(organization, environment) for environment in ("test", "live"))
+        member = Person.signed_in(self.base_url, self.address("member"))
+        place = {
+            "organization": organization, "project": project,
+            "user": self.make_member(self.owner, organization, member)}
+        self.versions = [self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]["version"]]
+        self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
+        place["invitation"], _ = (
+            self.make_invitation(self.owner, organization, self.address("guest")) for _ in range(2))
+        place["token"], _ = (self.make_service_token(organization) for _ in range(2))
+        newest = self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]
+        self.versions.append(newest["version"])
+        self.time = newest["occurred_at"]
+        return place
+
+    def read_cursors(self):
+        """The first cursor of every list, by operation."""
+        organization = f"/v1/organizations/{self.place['organization']}"
+        lists = {
+            "listOrganizations": "/v1/organizations",
+            "listPersonalAccessTokens": "/v1/me/tokens",
+            "listMembers": f"{organization}/members",
+            "listInvitations": f"{organization}/invitations",
+            "listServiceTokens": f"{organization}/service-tokens",
+            "listProjects": f"{organization}/projects",
+            "listAuditEvents": f"{organization}/audit-events",
+        }
+        return {
+            name: self.owner.send("GET", path, params={"limit": 1})["next_cursor"]
+            for name, path in lists.items()}
+
+    def make_sacrifices(self):
+        organization = self.place["organization"]
+        to_accept, to_decline, to_leave = (self.make_organization(self.host) for _ in range(3))
+        to_dismiss, to_hand_over, to_bill = (self.make_organization(self.owner) for _ in range(3))
+        heir = Person.signed_in(self.base_url, self.address("heir"))
+        heir_id = self.make_member(self.owner, to_hand_over, heir)
+        guest = Person.signed_in(self.base_url, self.address("guest"))
+
+        def owned(plan="business"):
+            return {"organization": self.make_organization(self.owner, plan)}
+
+        def invitation_to(organization):
+            # Declined invitations leave nothing behind, accepted ones a member.
+            self.host.ask("DELETE", f"/v1/organizations/{organization}/members/{self.owner_user['id']}")
+            self.make_invitation(self.host, organization, self.owner_user["email"])
+            return {"invitation_token": self.mailed_token(self.owner_user["email"])}
+
+        def to_be_left():
+            self.make_member(self.host, to_leave, self.owner)
+            return {"organization": to_leave}
+
+        def handed_back():
+            heir.ask(
+                "POST", f"/v1/organizations/{to_hand_over}/transfer-ownership", {"user_id": self.owner_user["id"]})
+            return {"organization": to_hand_over, "heir": heir_id}
+
+        def asked_to(transition):
+            self.owner.send("POST", f"/v1/organizations/{to_dismiss}/onboarding/{transition}")
+            return {"organization": to_dismiss}
+
+        def set_up():
+            place = owned()
+            self.make_project(place["organization"])
+            for step in ("provider_connected", "key_issued", "first_request_seen"):
+                self.owner.send(
+                    "POST", f"/v1/organizations/{place['organization']}/onboarding/facts", {"step": step})
+            return place
+
+        def to_be_forgotten():
+            person = Person.signed_in(self.base_url, self.address("forgotten"))
+            if self.next() % 3 == 0:
+                self.make_organization(person)
+            return {"user": person.user()["id"]}
+
+        def here(name, make):
+            return lambda: {"organization": organization, name: make(organization)}
+
+        return {
+            "archiveOrganization": Sacrifice(owned, times=2),
+            "archiveProject": Sacrifice(here("project", self.make_project), times=2),
+            "eraseUser": Sacrifice(to_be_forgotten, times=2),
+            "removeMember": Sacrifice(here("user", lambda _: self.make_member(self.owner, organization, guest))),
+            "leaveOrganization": Sacrifice(to_be_left),
+            "transferOwnership": Sacrifice(handed_back),
+            "acceptInvitation": Sacrifice(lambda: invitation_to(to_accept)),
+            "declineInvitation": Sacrifice(lambda: invitation_to(to_decline)),
+            "revokeInvitation": Sacrifice(
+                here("invitation", lambda _: self.make_invitation(
+                    self.owner, organization, self.address("guest"))), times=2),
+            "revokeServiceToken": Sacrifice(here("token", self.make_service_token), times=2),
+            "revokePersonalAccessToken": Sacrifice(lambda: {"token": self.make_token()}, times=2),
+            "changePlan": Sacrifice(lambda: {"organization": to_bill}),
+            "completeOnboarding": Sacrifice(set_up, times=2),
+            "dismissOnboarding": Sacrifice(lambda: asked_to("resume"), times=2),
+            "resumeOnboarding": Sacrifice(lambda: asked_to("dismiss"), times=2),
+            "recordOnboardingFact": Sacrifice(owned, times=4),
+            # One more than the plan allows.
+            "createProject": Sacrifice(lambda: owned("plus"), times=6),
+            "createInvitation": Sacrifice(lambda: owned("plus"), times=15),
+        }
