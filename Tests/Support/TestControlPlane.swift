@@ -6,6 +6,7 @@ import FoundationEssentials
 import Glibc
 import Identity
 import Logging
+package import Mail
 import Postgres
 
 /// A control plane that answers on a port of its own, with the platform admin's token.
@@ -17,6 +18,8 @@ package struct TestControlPlane: Sendable {
   package let adminID: UserID
   private let hasher: TokenHasher
   private let issuer: LocalIssuer
+  /// The mail that this replica sent.
+  package let mailbox: Mailbox
   private let serving: Task<Void, any Error>
 
   private static let started = Task { try await start(on: TestPostgres.database()) }
@@ -56,7 +59,8 @@ package struct TestControlPlane: Sendable {
     var configuration = ControlPlane.Configuration(
       database: database.application, hasher: hasher,
       keys: KeyRing(key: [UInt8](repeating: 9, count: 32)))
-    configuration.development = Development(issuer: issuer)
+    let mailbox = Mailbox()
+    configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
     configuration.rateLimits = RateLimiter(isEnabled: false)
     configure(&configuration)
@@ -78,7 +82,7 @@ package struct TestControlPlane: Sendable {
       let client = TestClient(http: HTTPClient(port: port), token: token)
       return TestControlPlane(
         controlPlane: controlPlane, database: database, client: client, adminID: adminID,
-        hasher: hasher, issuer: issuer, serving: serving)
+        hasher: hasher, issuer: issuer, mailbox: mailbox, serving: serving)
     }
     try await serving.value
     throw CancellationError()

@@ -1,0 +1,218 @@
+import ControlPlane
+import Domain
+import FoundationEssentials
+import JSON
+import Mail
+import Postgres
+import Support
+import Testing
+
+/// People come and go: sign in, invite, accept, hand over, and are forgotten.
+@Suite struct PeopleTests {
+  @Test func `whoever signs in is known, by the name that the token says now`() async throws {
+    let plane = try await TestControlPlane.shared
+    let email = "\(UUID())@example.com"
+    let first = try await plane.signIn(email, name: "Ada").get("/v1/me").json
+    let second = try await plane.signIn(email.uppercased(), name: "Ada L.").get("/v1/me").json
+    #expect(first["user"]?["id"] == second["user"]?["id"])
+    #expect(first["user"]?["name"] == .string("Ada"))
+    #expect(second["user"]?["name"] == .string("Ada L."))
+    #expect(second["memberships"] == .array([]))
+  }
+
+  @Test func `an invitation is good once, for one address, until it is sent again`() async throws {
+    let plane = try await TestControlPlane.shared
+    let owner = try plane.signIn("\(UUID())@example.com")
+    let path = try await owner.makeOrganization()
+    let email = "\(UUID())@example.com".lowercased()
+    let made = try await owner.post(
+      "\(path)/invitations", #"{"email":"\#(email)","role":"developer"}"#)
+    #expect(made.status == 201, "\(made.text)")
+    #expect(!made.text.contains("sbi_"))
+    let id = try #require(made.json["id"]?.string)
+    let first = try await Self.token(to: email, plane)
+    let guest = try plane.signIn(email)
+    let other = try plane.signIn("\(UUID())@example.com")
+    #expect(try await other.accept(first).status == 403)
+    #expect(try await guest.get(path).status == 404)
+    let twice = try await owner.post(
+      "\(path)/invitations", #"{"email":"\#(email.uppercased())","role":"viewer"}"#)
+    #expect(twice.status == 409, "\(twice.text)")
+
+    #expect(try await owner.post("\(path)/invitations/\(id)/resend").status == 200)
+    let second = try await Self.token(to: email, plane, not: first)
+    #expect(try await guest.accept(first).status == 404)
+    let accepted = try await guest.accept(second)
+    #expect(accepted.status == 200, "\(accepted.text)")
+    #expect(try accepted.json["organization_id"]?.string == String(path.split(separator: "/")[2]))
+    #expect(try await guest.get(path).status == 200)
+    #expect(try await guest.accept(second).status == 409)
+    // The log holds neither address nor token.
+    let events = try await owner.get("\(path)/events").text
+    for secret in [email, first, second] { #expect(!events.contains(secret)) }
+  }
+
+  @Test func `a service token does what it is for, until it is rotated or revoked`() async throws {
+    let plane = try await TestControlPlane.shared
+    let owner = try plane.signIn("\(UUID())@example.com")
+    let path = try await owner.makeOrganization()
+    let (one, other) = (
+      try await owner.makeProject(in: path, "One"), try await owner.makeProject(in: path, "Two")
+    )
+    let project = try #require(one.split(separator: "/").last)
+    let soon = Timestamp.now.advanced(by: 86_400_000_000).rfc3339
+    let made = try await owner.post(
+      "\(path)/service-tokens",
+      #"{"name":"CI","role":"developer","expires_at":"\#(soon)","project_ids":["\#(project)"]}"#)
+    #expect(made.status == 201, "\(made.text)")
+    let id = try #require(made.json["id"]?.string)
+    let token = owner.with(token: try #require(made.json["token"]?.string))
+    #expect(try await token.patch(one, #"{"name":"Uno"}"#).status == 200)
+    #expect(try await token.get(other).status == 404)
+    #expect(try await token.get("\(path)/projects").json["data"]?.array?.count == 1)
+    #expect(try await token.get("\(path)/members").status == 403)
+    let entry = try await owner.get("\(path)/audit-events?action=project.renamed").json
+    #expect(entry["data"]?.array?.first?["actor"]?["id"] == .string(id))
+
+    let rotated = try await owner.post(
+      "\(path)/service-tokens/\(id)/rotate", #"{"grace_seconds":60}"#)
+    let fresh = owner.with(token: try #require(rotated.json["token"]?.string))
+    #expect(try await token.get(one).status == 200)
+    #expect(try await fresh.get(one).status == 200)
+    let final = try await owner.post(
+      "\(path)/service-tokens/\(id)/rotate", #"{"grace_seconds":0}"#)
+    let last = owner.with(token: try #require(final.json["token"]?.string))
+    #expect(try await fresh.get(one).status == 401)
+    #expect(try await last.get(one).status == 200)
+    #expect(try await owner.send("DELETE", "\(path)/service-tokens/\(id)").status == 204)
+    #expect(try await last.get(one).status == 401)
+    let text = try await owner.get("\(path)/events").text
+    for client in [token, fresh, last] { #expect(!text.contains(client.token ?? "sbx_")) }
+  }
+
+  @Test func `who is erased is forgotten, and what they did still verifies`() async throws {
+    try await TestControlPlane.with { planes in
+      let plane = planes[0]
+      let (mail, name) = ("ada@example.com", "Ada Lovelace")
+      let owner = try plane.signIn("owner@example.com", name: "Owner")
+      let ada = try plane.signIn(mail, name: name)
+      let path = try await owner.makeOrganization()
+      _ = try await owner.post(
+        "\(path)/invitations", #"{"email":"\#(mail)","role":"owner"}"#)
+      #expect(try await ada.accept(Self.token(to: mail, plane)).status == 200)
+      let id = try await ada.userID(plane)
+      _ = try await ada.makeProject(in: path, "Hers")
+      let alone = try await ada.makeOrganization("Alone")
+      // A workspace of her own would be left without an owner.
+      #expect(try await ada.send("DELETE", "/v1/users/\(id)").status == 409)
+      #expect(try await owner.send("DELETE", "/v1/users/\(id)").status == 404)
+      #expect(try await ada.post("\(alone)/archive", headers: ["If-Match": "*"]).status == 200)
+      let erased = try await ada.send("DELETE", "/v1/users/\(id)")
+      #expect(erased.status == 204, "\(erased.text)")
+
+      #expect(try await plane.client.get("/v1/me").status == 200)
+      let audit = try await owner.get("\(path)/audit-events").text
+      #expect(!audit.contains(mail) && !audit.contains(name))
+      #expect(audit.contains("\(id)"))
+      try await plane.database.withSession { session throws in
+        #expect(try Rebuild.differences(session, deadline: .soon) == [])
+        for table in ["users", "invitations", "data_subjects", "workspace_audit_events", "events"] {
+          let rows = try session.execute(
+            "SELECT count(*) FROM \(fragment: Query(unchecked: table)) AS t WHERE t::text ILIKE '%ada%'",
+            deadline: .soon)
+          #expect(try rows[0].decode(Int64.self) == 0, "\(table)")
+        }
+      }
+    }
+  }
+
+  @Test func `onboarding goes on by itself and ends when all is there`() async throws {
+    let plane = try await TestControlPlane.shared
+    let owner = try plane.signIn("\(UUID())@example.com")
+    let path = try await owner.makeOrganization()
+    let onboarding = "\(path)/onboarding"
+    func state() async throws -> String? {
+      try await owner.get(onboarding).json["state"]?.string
+    }
+    #expect(try await state() == "workspace_created")
+    let early = try await owner.post("\(onboarding)/complete")
+    #expect(early.status == 409)
+    #expect(try early.json["missing"]?.array?.isEmpty == false)
+    #expect(try early.json["allowed"]?.array != nil)
+    // Facts come in any order.
+    for fact in ["first_request_seen", "key_issued", "provider_connected"] {
+      let body = #"{"step":"\#(fact)"}"#
+      #expect(try await owner.post("\(onboarding)/facts", body).status == 403)
+      #expect(try await plane.client.post("\(onboarding)/facts", body).status == 200)
+    }
+    #expect(try await state() == "workspace_created")
+    #expect(try await owner.post("\(onboarding)/dismiss").status == 200)
+    #expect(try await state() == "dismissed")
+    #expect(try await owner.post("\(onboarding)/resume").status == 200)
+    _ = try await owner.makeProject(in: path)
+    #expect(try await state() == "first_request_seen")
+    #expect(try await owner.post("\(onboarding)/complete").status == 200)
+    #expect(try await state() == "completed")
+  }
+
+  @Test func `a smaller plan keeps what is there and allows no more`() async throws {
+    try await TestControlPlane.with({ $0.plans = .standard }) { planes in
+      let (plane, owner) = (planes[0], try planes[0].signIn("owner@example.com"))
+      let path = try await owner.makeOrganization()
+      func put(_ tier: String) async throws -> Int {
+        try await owner.send(
+          "PUT", "\(path)/plan", #"{"plan_tier":"\#(tier)"}"#, headers: ["If-Match": "*"]
+        ).status
+      }
+      #expect(try await put("plus") == 200)
+      for number in 0..<3 { _ = try await owner.makeProject(in: path, "\(number)") }
+      #expect(try await put("free") == 200)
+      #expect(try await owner.all("\(path)/projects").count == 3)
+      let limits = try await owner.get("\(path)/limits").json
+      #expect(limits["over_limit"]?.array?.contains(.string("projects")) == true)
+      let more = try await owner.post("\(path)/projects", #"{"name":"4","environment":"live"}"#)
+      #expect(more.status == 402)
+      #expect(try more.json["upgrade"]?.string == "plus")
+      _ = plane
+    }
+  }
+
+  @Test func `who asks too much is told how long to wait`() async throws {
+    try await TestControlPlane.with({
+      $0.rateLimits = RateLimiter(
+        principal: RateLimitPolicy(.principal, quota: 60, burst: 3),
+        address: RateLimitPolicy(.address, quota: 60, burst: 2))
+    }) { planes in
+      let client = planes[0].client
+      var replies: [HTTPReply] = []
+      for _ in 0..<5 { replies.append(try await client.get("/v1/me")) }
+      #expect(replies.map(\.status) == [200, 200, 200, 429, 429])
+      #expect(replies[0]["ratelimit"]?.contains("r=2") == true)
+      #expect(replies[3]["retry-after"] == "1")
+      #expect(try replies[3].problem == "rate-limited")
+      let wrong = client.with(token: "sbp_wrong")
+      var attempts: [Int] = []
+      for _ in 0..<4 { attempts.append(try await wrong.get("/v1/me").status) }
+      #expect(attempts == [401, 401, 429, 429])
+    }
+  }
+
+  /// The newest token that was sent to an address.
+  static func token(
+    to email: String, _ plane: TestControlPlane, not former: String? = nil
+  ) async throws -> String {
+    for _ in 0..<100 {
+      let mail = plane.mailbox.messages.first { $0.message.to.text.lowercased() == email }
+      let token = mail?.message.text.firstMatch(of: /sbi_[0-9A-Za-z]+/).map { String($0.output) }
+      if let token, token != former { return token }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    throw CancellationError()
+  }
+}
+
+extension TestClient {
+  func accept(_ token: String) async throws -> HTTPReply {
+    try await post("/v1/invitations/accept", #"{"token":"\#(token)"}"#)
+  }
+}
