@@ -43,10 +43,12 @@ test: setup python check
 	swift build --build-tests
 	@# One target after the other: tests that measure time should not have to share two cores with all others.
 	@set -e; for target in $(TEST_TARGETS); do \
-	  echo "== $$target"; swift test --skip-build --filter "^$$target\." --skip SlowSenderTests; \
+	  echo "== $$target"; swift test --skip-build --filter "^$$target\." --skip 'SlowSenderTests|AccessRaceTests|AccessLatencyTests'; \
 	done
-	@# By themselves: they measure how soon a connection is cut, beside nothing that blocks.
+	@# By themselves: they measure how soon something happens, beside nothing that blocks.
 	swift test --skip-build --filter SlowSenderTests
+	swift test --skip-build --filter AccessRaceTests
+	swift test --skip-build --filter AccessLatencyTests
 	$(PYTHON) ops/contract/live.py .build/debug/signalbox
 
 ## Format, lint, and the contract by itself.

@@ -112,9 +112,10 @@ struct AccountRoutes: RouteGroup {
   }
 
   private func leaveEverything(_ id: UserID, _ change: ChangeRequest) async throws {
-    let rows = try await change.reads.scoped(to: .user(id)).rows(MembershipTable.memberships(of: id))
+    let rows = try await change.reads.scoped(to: .user(id)).rows(
+      MembershipTable.openMemberships(of: id))
     for row in rows {
-      let (organizationID, _) = try row.decode((UUID, Role).self)
+      let organizationID = try row.decode(UUID.self)
       try await change.carryOutBefore(
         .member(.remove(id)), in: OrganizationID(organizationID), as: .user(id))
     }

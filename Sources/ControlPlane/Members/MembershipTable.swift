@@ -58,6 +58,14 @@ enum MembershipTable: EntityTable {
     """
   }
 
+  /// Of workspaces that are not archived.
+  static func openMemberships(of userID: UserID) -> Query {
+    """
+    SELECT organization_id FROM memberships JOIN organizations USING (organization_id) \
+    WHERE user_id = \(userID.uuid) AND archived_at IS NULL ORDER BY organization_id
+    """
+  }
+
   static func find(_ userID: UserID, in organization: OrganizationID) -> Query {
     profiles(in: organization) + " AND user_id = \(userID.uuid)"
   }

@@ -118,7 +118,7 @@ import Testing
         #expect(try Rebuild.differences(session, deadline: .soon) == [])
         for table in ["users", "invitations", "data_subjects", "workspace_audit_events", "events"] {
           let rows = try session.execute(
-            "SELECT count(*) FROM \(fragment: Query(unchecked: table)) AS t WHERE t::text ILIKE '%ada%'",
+            "SELECT count(*) FROM \(fragment: Query(unchecked: table)) AS t WHERE t::text ILIKE '%lovelace%' OR t::text ILIKE '%ada@example%'",
             deadline: .soon)
           #expect(try rows[0].decode(Int64.self) == 0, "\(table)")
         }

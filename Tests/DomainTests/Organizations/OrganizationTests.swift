@@ -41,13 +41,13 @@ import Testing
   // MARK: Accepted
 
   @Test func `who creates it owns it`() {
-    let workspace = given().when(Self.create).then(.created, .ownerAdded)
+    let workspace = given().when(Self.create).then(.created, .ownerAdded, .startsFree)
     #expect(workspace.organization?.name == "Acme")
     #expect(workspace.organization?.slug == "acme")
-    #expect(workspace.organization?.version == 1)
+    #expect(workspace.organization?.version == 2)
     #expect(workspace.organization?.archivedAt == nil)
     #expect(workspace.members.mapValues(\.role) == [owner: .owner])
-    #expect(workspace.version == 2)
+    #expect(workspace.version == 3)
   }
 
   @Test func `a new name leaves the slug as it is`() {

@@ -72,7 +72,8 @@ import Testing
   // MARK: Accepted
 
   @Test func `a project starts without limits and with panic mode off`() {
-    let workspace = given(.created, .ownerAdded).when(.project(Self.create)).then(.projectCreated)
+    let workspace = given(.created, .ownerAdded).when(.project(Self.create))
+      .then(.projectCreated, .projectStep)
     let project = workspace.projects[assistant]
     #expect(project?.thresholds == Thresholds())
     #expect(project?.panicMode == nil)
