@@ -5,6 +5,7 @@ import Domain
 import EventStore
 import FoundationEssentials
 import Identity
+import JSON
 import Logging
 import Mail
 import Postgres
@@ -37,6 +38,9 @@ struct Serve: AsyncParsableCommand {
 
   @Option(help: "Where the dashboard answers invitations; the token is appended to it.")
   var invitationLink: String?
+
+  @Option(help: "A JSON file with the plans that are sold, instead of the standard ones.")
+  var plans: String?
 
   @Flag(help: "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
   var devIdentity = false
@@ -119,6 +123,9 @@ struct Serve: AsyncParsableCommand {
       if let file = identityProviders ?? Environment["SIGNALBOX_IDENTITY_PROVIDERS"] {
         configuration.identityProviders = try IdentityProvider.list(parsing: TextFile.read(file))
       }
+      if let file = plans ?? Environment["SIGNALBOX_PLANS"] {
+        configuration.plans = try Self.planCatalog(file)
+      }
       if let url = Environment["SIGNALBOX_SMTP_URL"] {
         configuration.mailer = try SMTPMailer(url: url)
       }
@@ -130,6 +137,17 @@ struct Serve: AsyncParsableCommand {
     case "off": configuration.rateLimits = RateLimiter(isEnabled: false)
     default: throw ValidationError("SIGNALBOX_RATE_LIMITS is either on or off.")
     }
+  }
+
+  private static func planCatalog(_ file: String) throws -> PlanCatalog {
+    do {
+      let catalog = try StrictJSONDecoder().decode(PlanCatalog.self, from: TextFile.read(file))
+      if let valid = PlanCatalog(version: catalog.version, plans: catalog.plans) { return valid }
+    } catch let error as DecodingError {
+      throw ValidationError("The plans in \(file) cannot be read: \(error)")
+    }
+    throw ValidationError(
+      "\(file) must have a version from 1 on and each of free, plus and business once, in this order.")
   }
 
   /// Never by default, and not by accident beside a database that may be somebody's.

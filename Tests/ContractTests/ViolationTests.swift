@@ -7,7 +7,7 @@ import Testing
   static let organization = """
     {"id":"org_01jdexamp1e0000000000000rg","name":"Acme","slug":"acme","version":1,\
     "created_at":"2026-11-24T10:55:02.123456Z","updated_at":"2026-11-24T10:55:02.123456Z",\
-    "archived_at":null}
+    "archived_at":null,"plan_tier":"free","onboarding_state":"workspace_created"}
     """
 
   @Test func `a reply by the contract breaks nothing`() throws {

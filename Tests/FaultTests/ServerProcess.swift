@@ -11,6 +11,10 @@ final class ServerProcess: Sendable {
   }
 
   static let token = "fault-run"
+  /// A plan that no load of a test runs into.
+  private static let plans =
+    "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    + "/fixtures/plans/roomy.json"
   let port: UInt16
   private let arguments: [String]
   private let environment: [String: String]
@@ -23,7 +27,10 @@ final class ServerProcess: Sendable {
   init(directory: String, port: UInt16 = freePort(), database: String? = nil) throws {
     self.port = port
     var arguments = [try Self.binary, "serve", "--port", "\(port)"]
-    var environment = ["SIGNALBOX_BOOTSTRAP_TOKEN": Self.token]
+    var environment = [
+      "SIGNALBOX_BOOTSTRAP_TOKEN": Self.token, "SIGNALBOX_RATE_LIMITS": "off",
+      "SIGNALBOX_PLANS": Self.plans,
+    ]
     if let database {
       environment["DATABASE_URL"] = database
     } else {
