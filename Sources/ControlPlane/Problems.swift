@@ -147,7 +147,8 @@ extension LimitExceeded {
     ]
     if let upgrade { members["upgrade"] = .string(upgrade.rawValue) }
     return Problem(
-      .planLimitExceeded, "\(plan.rawValue) allows \(allowed) \(limit.rawValue), and there are \(usage)",
+      .planLimitExceeded,
+      "\(plan.rawValue) allows \(allowed) \(limit.rawValue), and there are \(usage)",
       members: members)
   }
 }

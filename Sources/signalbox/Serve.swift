@@ -33,7 +33,8 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "A JSON file that lists the OIDC issuers whose tokens are accepted.")
   var identityProviders: String?
 
-  @Option(help: "The proxies in front, as addresses or CIDR blocks: X-Forwarded-For is taken from them.")
+  @Option(
+    help: "The proxies in front, as addresses or CIDR blocks: X-Forwarded-For is taken from them.")
   var trustedProxies: String?
 
   @Option(help: "Where the dashboard answers invitations; the token is appended to it.")
@@ -42,7 +43,9 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "A JSON file with the plans that are sold, instead of the standard ones.")
   var plans: String?
 
-  @Flag(help: "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
+  @Flag(
+    help:
+      "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
   var devIdentity = false
 
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
@@ -83,7 +86,8 @@ struct Serve: AsyncParsableCommand {
     }
     if secrets.keyRing == nil, case .external = database {
       logger.warning(
-        "SIGNALBOX_ENCRYPTION_KEYS is not set: the key that protects personal data is in the database beside it")
+        "SIGNALBOX_ENCRYPTION_KEYS is not set: the key that protects personal data is in the database beside it"
+      )
     }
 
     var configuration = ControlPlane.Configuration(
@@ -147,7 +151,8 @@ struct Serve: AsyncParsableCommand {
       throw ValidationError("The plans in \(file) cannot be read: \(error)")
     }
     throw ValidationError(
-      "\(file) must have a version from 1 on and each of free, plus and business once, in this order.")
+      "\(file) must have a version from 1 on and each of free, plus and business once, in this order."
+    )
   }
 
   /// Never by default, and not by accident beside a database that may be somebody's.

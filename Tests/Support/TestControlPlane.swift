@@ -31,7 +31,8 @@ package struct TestControlPlane: Sendable {
 
   /// Starts replicas on one database that nobody else uses, and stops them after the body.
   package static func with<Value: Sendable>(
-    replicas count: Int = 1, _ configure: @Sendable (inout ControlPlane.Configuration) -> Void = { _ in },
+    replicas count: Int = 1,
+    _ configure: @Sendable (inout ControlPlane.Configuration) -> Void = { _ in },
     _ body: ([TestControlPlane]) async throws -> Value
   ) async throws -> Value {
     let database = try await TestPostgres.database()

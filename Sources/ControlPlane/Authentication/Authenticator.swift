@@ -67,7 +67,8 @@ package struct Authenticator: Sendable {
     context.exchange.annotate(actor: found.value.kind.externalID)
     if case .serviceToken(let token) = found.value.kind { serviceTokenUses.note(token, at: now) }
     return Principal(
-      kind: found.value.kind, premise: found.premise, reads: reads.scoped(to: found.value.kind.scope))
+      kind: found.value.kind, premise: found.premise,
+      reads: reads.scoped(to: found.value.kind.scope))
   }
 
   private func isGood(_ credential: Credential, _ hash: [UInt8], _ now: Timestamp) -> Bool {

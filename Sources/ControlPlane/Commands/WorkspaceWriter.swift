@@ -218,7 +218,8 @@ final class WorkspaceWriter {
       at: request.occurredAt)
     let outcome = CommandOutcome(
       status: reply.status, version: reply.version, location: reply.location,
-      body: reply.body?.bytes() ?? [], position: events.isEmpty ? nil : batch.position, isReplay: false)
+      body: reply.body?.bytes() ?? [], position: events.isEmpty ? nil : batch.position,
+      isReplay: false)
     if let claim = request.idempotency {
       batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
     }

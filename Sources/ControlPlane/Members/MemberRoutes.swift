@@ -44,7 +44,11 @@ struct MemberRoutes: RouteGroup {
           in: organization, after: page.afterID.map { UserID($0) }, limit: page.fetchLimit)
       ).map { try MemberProfile($0) }
     }
-    return page.reply(profiles) { $0.json } place: { $0.userID.uuid.place }
+    return page.reply(profiles) {
+      $0.json
+    } place: {
+      $0.userID.uuid.place
+    }
   }
 
   private func get(request: Request, context: APIContext) async throws -> Reply {

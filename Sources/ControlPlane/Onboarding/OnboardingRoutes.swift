@@ -24,7 +24,9 @@ struct OnboardingRoutes: RouteGroup {
     let member = try await services.authorizer.member(request, context, may: .organizationRead)
     try QueryReader(request).finish()
     let rows = try await member.reads.rows(OrganizationTable.find(member.organizationID))
-    guard let row = try rows.first.map({ try OrganizationRow($0) }) else { throw Problem(.notFound) }
+    guard let row = try rows.first.map({ try OrganizationRow($0) }) else {
+      throw Problem(.notFound)
+    }
     let stored = try StrictJSONDecoder().decode(
       [String: Timestamp].self, from: row.onboardingFacts.utf8)
     var facts: [Onboarding.Step: Timestamp] = [:]
@@ -45,7 +47,9 @@ struct OnboardingRoutes: RouteGroup {
   private func recordFact(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .onboardingWrite, or: .platformAdmins, ifMatch: .ignored)
-    guard change.isPlatformAdmin else { throw Problem(.forbidden, "only the platform reports facts") }
+    guard change.isPlatformAdmin else {
+      throw Problem(.forbidden, "only the platform reports facts")
+    }
     let payload = try OnboardingFactPayload(context.body)
     return try await change.carryOut(.onboarding(.record(payload.step)))
   }

@@ -45,7 +45,8 @@ enum OrganizationTable: EntityTable {
     return OrganizationRow(
       id: organization, organization: state, planTier: workspace.plan?.tier ?? .free,
       planCatalogVersion: workspace.plan?.catalogVersion ?? 0,
-      entitlements: JSONB(utf8: workspace.plan?.entitlements.json().canonicalBytes() ?? Array("{}".utf8)),
+      entitlements: JSONB(
+        utf8: workspace.plan?.entitlements.json().canonicalBytes() ?? Array("{}".utf8)),
       onboardingState: workspace.onboarding?.state.name ?? "workspace_created",
       onboardingFacts: JSONB(
         utf8: workspace.onboarding?.factsJSON.canonicalBytes() ?? Array("{}".utf8)))

@@ -50,7 +50,8 @@ struct ProjectRoutes: RouteGroup {
       rows = try await member.reads.rows(
         ProjectTable.list(
           in: organization, environment: environment, archived: archived,
-          among: member.projectIDs, after: page.afterID.map { ProjectID($0) }, limit: page.fetchLimit)
+          among: member.projectIDs, after: page.afterID.map { ProjectID($0) },
+          limit: page.fetchLimit)
       ).map { try ProjectRow($0) }
     }
     return page.reply(rows) {

@@ -58,13 +58,13 @@ enum ProjectTable: EntityTable {
   ) -> Query {
     let ids = ids?.map(\.uuid)
     return """
-    SELECT \(fragment: columns) FROM projects WHERE organization_id = \(organization.uuid) \
-    AND (\(after?.uuid)::uuid IS NULL OR project_id < \(after?.uuid)) \
-    AND (\(environment?.rawValue)::text IS NULL OR environment = \(environment?.rawValue)) \
-    AND (\(archived)::bool IS NULL OR (archived_at IS NOT NULL) = \(archived)) \
-    AND (\(ids)::uuid[] IS NULL OR project_id = ANY(\(ids))) \
-    ORDER BY project_id DESC LIMIT \(limit)
-    """
+      SELECT \(fragment: columns) FROM projects WHERE organization_id = \(organization.uuid) \
+      AND (\(after?.uuid)::uuid IS NULL OR project_id < \(after?.uuid)) \
+      AND (\(environment?.rawValue)::text IS NULL OR environment = \(environment?.rawValue)) \
+      AND (\(archived)::bool IS NULL OR (archived_at IS NOT NULL) = \(archived)) \
+      AND (\(ids)::uuid[] IS NULL OR project_id = ANY(\(ids))) \
+      ORDER BY project_id DESC LIMIT \(limit)
+      """
   }
 
   private static let columns = Query(unchecked: table.columnList)

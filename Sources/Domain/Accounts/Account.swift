@@ -164,7 +164,8 @@ extension Workspace {
     case .createToken(let id, let name, let secret, let expiresAt):
       guard account.erasedAt == nil else { throw .notFound(.account) }
       guard account.tokens[id] == nil else { return [] }
-      guard account.tokens.values.count(where: { $0.revokedAt == nil }) < Self.mostPersonalAccessTokens
+      guard
+        account.tokens.values.count(where: { $0.revokedAt == nil }) < Self.mostPersonalAccessTokens
       else { throw .tooManyTokens(Self.mostPersonalAccessTokens) }
       return [
         .account(

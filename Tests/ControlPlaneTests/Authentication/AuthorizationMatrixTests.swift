@@ -132,7 +132,8 @@ import Testing
         for operation in try Self.secured.get() where operation.isTenant {
           let reply = try await world.send(operation, by: client, dryRun: false)
           #expect(!reply.text.contains(World.mark), "\(operation.id): \(reply.text)")
-          let isList = try operation.method == "GET" && reply.status == 200 && reply.json["data"] == .array([])
+          let isList =
+            try operation.method == "GET" && reply.status == 200 && reply.json["data"] == .array([])
           #expect(isList || reply.status >= 400, "\(operation.id): \(reply.text)")
           let after = try await world.eventCount()
           #expect(after == before, "\(operation.id) was carried out")

@@ -6,7 +6,8 @@ import Testing
 /// By itself, beside nothing that takes the processor: it measures.
 @Suite struct AccessLatencyTests {
   /// Through the other replica, immediately behind the 200 of the change: no request of those who lost access is served.
-  @Test func `whoever is removed or revoked is refused at once, on the other replica`() async throws {
+  @Test func `whoever is removed or revoked is refused at once, on the other replica`() async throws
+  {
     try await TestControlPlane.with(replicas: 2) { replicas in
       let plane = replicas[0]
       let path = try await plane.client.makeOrganization()

@@ -85,7 +85,8 @@ import Testing
       #expect(accepted.compactMap(\.self).map(\.status) == Array(repeating: 200, count: 14))
       #expect(try await plane.client.all("\(path)/members").count == 15)
       let limits = try await plane.client.get("\(path)/limits").json
-      let members = try #require(limits["limits"]?.array?.first { $0["limit"] == .string("members") })
+      let members = try #require(
+        limits["limits"]?.array?.first { $0["limit"] == .string("members") })
       #expect(members["usage"]?.integer == 15)
       let late = try await plane.client.post(
         "\(path)/invitations", #"{"email":"late@example.com","role":"viewer"}"#)
