@@ -77,6 +77,8 @@ def _was_carried_out(case, response):
 
 
 def _is_dry_run(response):
+    if not response.headers.get("content-type", [""])[0].startswith("application/json"):
+        return False
     body = response.json()
     return isinstance(body, dict) and "dry_run" in body
 
