@@ -14,6 +14,10 @@ import tempfile
 import threading
 import time
 
+# Row security lets the owner of the tables see them only so.
+AS_SYSTEM = {"PGOPTIONS": "-c signalbox.principal=system"}
+# Large enough for every workspace that is measured.
+PLANS = pathlib.Path(__file__).resolve().parents[2] / "fixtures/plans/roomy.json"
 TOKEN = "benchmark-administrator"
 CONNECTIONS = 300  # the embedded PostgreSQL allows 100, and pgbench alone takes 128
 
@@ -122,7 +126,8 @@ class Postgres:
         return subprocess.run(
             [str(self.programs / name), "-h", self.host, "-U", user, "-d", database,
              *map(str, arguments)],
-            check=check, capture_output=True, text=True, timeout=120)
+            check=check, capture_output=True, text=True, timeout=120,
+            env={**os.environ, **AS_SYSTEM})
 
     def sql(self, *arguments, **options):
         """The output of psql, unaligned."""
@@ -164,7 +169,8 @@ class Server:
             [signalbox, "serve", "--port", port],
             env={
                 **os.environ, "DATABASE_URL": postgres.url(database),
-                "SIGNALBOX_BOOTSTRAP_TOKEN": TOKEN},
+                "SIGNALBOX_BOOTSTRAP_TOKEN": TOKEN, "SIGNALBOX_RATE_LIMITS": "off",
+                "SIGNALBOX_PLANS": str(PLANS)},
             stdout=subprocess.DEVNULL, stderr=errors,
         ) as process:
             yield cls(process, port, database, await_ok(process, port))

@@ -103,6 +103,7 @@ package actor CommandHandler {
       } catch BatchFailure.unknown(let batch) {
         unresolved = batch
       } catch BatchFailure.poisoned(let reason) where commands.count == 1 {
+        writer.log(BatchFailure.poisoned(reason: reason), "a command cannot be carried out")
         commands[0].answer(.failure(.failed(reason: reason)))
       } catch BatchFailure.poisoned {
         // One of them is poisonous: each by itself, only that one fails.
