@@ -66,7 +66,7 @@ package struct Decision {
   let before: Workspace
   let result: Result<[WorkspaceEvent], Rejection>
 
-  /// Asserts that exactly these events are yielded, that they can be folded, and that asking again then yields none.
+  /// Asserts that exactly these events are yielded, and that they can be folded.
   @discardableResult
   package func then(
     _ events: WorkspaceEvent..., at location: SourceLocation = #_sourceLocation

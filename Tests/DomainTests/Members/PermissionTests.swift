@@ -8,12 +8,36 @@ import Testing
     (.organizationRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.organizationWrite, [.owner, .admin]),
     (.organizationArchive, [.owner]),
+    (.ownershipTransfer, [.owner]),
+    (.memberRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.memberWrite, [.owner, .admin]),
+    (.invitationRead, [.owner, .admin]),
+    (.invitationWrite, [.owner, .admin]),
+    (.serviceTokenRead, [.owner, .admin]),
+    (.serviceTokenWrite, [.owner, .admin]),
     (.projectRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.projectWrite, [.owner, .admin, .developer]),
     (.panicModeWrite, [.owner, .admin, .developer]),
+    (.apiKeyWrite, [.owner, .admin, .developer]),
+    (.providerKeyWrite, [.owner, .admin, .developer]),
+    (.onboardingWrite, [.owner, .admin, .developer]),
+    (.planWrite, [.owner, .billing]),
     (.auditRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.eventRead, [.owner, .admin, .developer, .billing, .viewer]),
   ]
+
+  /// Which roles somebody with a role may give and take, by hand too.
+  static let grants: [Role: Set<Role>] = [
+    .owner: [.owner, .admin, .developer, .billing, .viewer],
+    .admin: [.admin, .developer, .viewer],
+    .developer: [.developer, .viewer],
+    .billing: [.billing, .viewer],
+    .viewer: [.viewer],
+  ]
+
+  @Test func `no permission is missing in the table`() {
+    #expect(Self.table.map { $0.0 } == Permission.allCases)
+  }
 
   @Test(arguments: table)
   func `a role may do what the table says and nothing else`(
@@ -34,6 +58,11 @@ import Testing
     let isForManagers = [.invitationRead, .serviceTokenRead].contains(permission)
     #expect(
       Role.viewer.may(permission) == (permission.rawValue.hasSuffix(":read") && !isForManagers))
+  }
+
+  @Test(arguments: Role.allCases, Role.allCases)
+  func `nobody gives away what they may not do`(giver: Role, role: Role) {
+    #expect(giver.mayGrant(role) == Self.grants[giver]?.contains(role))
   }
 
   @Test func `stored names do not change`() {
