@@ -240,7 +240,9 @@ extension Workspace {
           .rotated(
             .init(
               tokenID: id, secret: secret,
-              graceUntil: context.time.advanced(by: graceSeconds * 1_000_000),
+              // The old secret never outlives what it was good for.
+              graceUntil: min(
+                context.time.advanced(by: graceSeconds * 1_000_000), token.expiresAt),
               expiresAt: max(token.expiresAt, context.time.advanced(by: life)))))
       ]
     case .revoke:
