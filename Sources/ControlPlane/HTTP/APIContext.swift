@@ -14,6 +14,7 @@ package protocol ExchangeContext: RequestContext {
 extension ExchangeContext {
   package var requestID: String { exchange.requestID }
   package var deadline: ContinuousClock.Instant { exchange.deadline }
+  package var pathParameters: PathParameters { exchange.pathParameters }
   package var body: ByteBuffer { exchange.body }
 }
 

@@ -45,16 +45,17 @@ package struct BearerToken: Sendable, CustomStringConvertible {
 
   /// RFC 9110 §11.2: letters, digits and `-._~+/`, then any number of `=`.
   private static func isToken68(_ text: Substring.UTF8View) -> Bool {
-    let body = text.prefix { $0 != UInt8(ascii: "=") }
-    return !body.isEmpty && text[body.endIndex...].allSatisfy { $0 == UInt8(ascii: "=") }
-      && body.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-          UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: "+"), UInt8(ascii: "/"):
-          true
-        default: false
-        }
+    var hasEnded = false
+    for byte in text {
+      switch byte {
+      case UInt8(ascii: "="): hasEnded = true
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+        UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: "+"), UInt8(ascii: "/"):
+        if hasEnded { return false }
+      default: return false
       }
+    }
+    return !text.isEmpty && text.first != UInt8(ascii: "=")
   }
 }

@@ -1,4 +1,3 @@
-import NIOConcurrencyHelpers
 import NIOCore
 
 /// Asks all guarded connections of one event loop, four times a second, whether their time is over.
@@ -38,20 +37,5 @@ final class ConnectionSweeper {
   private func sweep() {
     now = .now()
     for guarded in guards.values { guarded.check(at: now) }
-  }
-}
-
-/// The sweeper of each event loop.
-final class ConnectionSweepers: Sendable {
-  private let sweepers = NIOLockedValueBox<[ObjectIdentifier: NIOLoopBound<ConnectionSweeper>]>([:])
-
-  /// The sweeper of the loop that this runs on.
-  func sweeper(of eventLoop: any EventLoop) -> ConnectionSweeper {
-    sweepers.withLockedValue { sweepers in
-      if let bound = sweepers[ObjectIdentifier(eventLoop)] { return bound.value }
-      let sweeper = ConnectionSweeper(eventLoop: eventLoop)
-      sweepers[ObjectIdentifier(eventLoop)] = NIOLoopBound(sweeper, eventLoop: eventLoop)
-      return sweeper
-    }
   }
 }

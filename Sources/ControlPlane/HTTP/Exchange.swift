@@ -21,19 +21,22 @@ package final class Exchange: Sendable {
   /// The address of whoever sent the request, without port: the right-most hop that is not a trusted proxy.
   package let clientAddress: String
   package let userAgent: String?
+  package let pathParameters: PathParameters
   /// The whole body, within the limit; empty when the method has none.
   package let body: ByteBuffer
   private let storage = Mutex(Annotations())
 
   package init(
     requestID: String, trace: TraceContext? = nil, deadline: ContinuousClock.Instant,
-    clientAddress: String, userAgent: String? = nil, body: ByteBuffer = ByteBuffer()
+    clientAddress: String, userAgent: String? = nil,
+    pathParameters: PathParameters = PathParameters(), body: ByteBuffer = ByteBuffer()
   ) {
     self.requestID = requestID
     self.trace = trace
     self.deadline = deadline
     self.clientAddress = clientAddress
     self.userAgent = userAgent
+    self.pathParameters = pathParameters
     self.body = body
   }
 

@@ -17,19 +17,21 @@ struct GuardedHTTPChannel: HTTPChannelHandler {
   let responder: HTTPChannelHandler.Responder
   let limits: ConnectionLimits
   let metrics: HTTPMetrics
-  let sweepers: ConnectionSweepers
+  let sweepers: PerEventLoop<ConnectionSweeper>
+  let turns: PerEventLoop<EventLoopTurn>
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Connection> {
     channel.eventLoop.makeCompletedFuture {
       let client = ClientConnection(channel: channel)
       let guarded = ConnectionGuard(
         limits: limits, connection: client, metrics: metrics,
-        sweeper: sweepers.sweeper(of: channel.eventLoop))
+        sweeper: sweepers.value(of: channel.eventLoop))
       var parser = NIOHTTPDecoderLimitConfiguration()
       parser.maxHeaderFieldSize = limits.headerBytes
       parser.maxHeaderListSize = limits.headerBytes
       parser.maxHeaderFieldCount = limits.headerFields
       let pipeline = channel.pipeline.syncOperations
+      try pipeline.addHandler(FlushGathering(turns.value(of: channel.eventLoop)))
       try pipeline.addHandler(ByteCounter(guarded))
       // Pipelining is the asynchronous channel's, header validation HTTPTypes', errors the guard's.
       try pipeline.configureHTTPServerPipeline(

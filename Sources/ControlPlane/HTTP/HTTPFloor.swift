@@ -58,17 +58,16 @@ package struct HTTPFloor: HTTPResponder {
     var response: Response
     var rateLimit: RateLimitDecision?
     do {
-      let early = try admit(request, head, target, endpoint)
-      if let early {
+      if let early = try admit(request, head, target, endpoint) {
         response = early
       } else if let endpoint, let operation {
         var (request, context) = (request, context)
         let body = try await body(of: &request, head, connection)
         let exchange = Exchange(
           requestID: requestID, trace: head.trace, deadline: .now + handlerTime,
-          clientAddress: client, userAgent: head.userAgent, body: body)
+          clientAddress: client, userAgent: head.userAgent,
+          pathParameters: endpoint.parameters(in: target), body: body)
         context.exchange = exchange
-        context.coreContext.parameters = endpoint.parameters(in: target)
         defer {
           let annotations = exchange.annotations
           (line.actor, line.position) = (annotations.actor, annotations.position)
@@ -202,6 +201,6 @@ package struct HTTPFloor: HTTPResponder {
   }
 
   private static func path(of target: String) -> Substring.UTF8View {
-    target.utf8.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+    target.utf8.prefix { !$0.endsPath }
   }
 }

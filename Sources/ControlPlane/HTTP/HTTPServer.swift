@@ -56,14 +56,16 @@ package struct HTTPServer: Sendable {
   package func application(
     ready: @escaping @Sendable (Int) async -> Void = { _ in }
   ) -> Application<HTTPFloor> {
-    let (limits, metrics, sweepers) = (configuration.limits, metrics, ConnectionSweepers())
+    let (limits, metrics) = (configuration.limits, metrics)
+    let sweepers = PerEventLoop { ConnectionSweeper(eventLoop: $0) }
+    let turns = PerEventLoop { EventLoopTurn($0) }
     // Files, the database and standard streams need descriptors too.
     let connections = min(configuration.maximumConnections, Self.raiseOpenFileLimit() - 128)
     return Application(
       responder: floor,
       server: HTTPServerBuilder { responder in
         GuardedHTTPChannel(
-          responder: responder, limits: limits, metrics: metrics, sweepers: sweepers)
+          responder: responder, limits: limits, metrics: metrics, sweepers: sweepers, turns: turns)
       },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),

@@ -61,7 +61,7 @@ extension APIRouter {
       Reply(body: ByteBuffer(string: catalogue.index), contentType: .markdown)
     }
     get("/problems/{code}") { _, context in
-      guard let text = context.parameters.get("code").flatMap(catalogue.documentation) else {
+      guard let text = context.pathParameters["code"].flatMap(catalogue.documentation) else {
         throw Problem(.notFound)
       }
       return Reply(body: ByteBuffer(string: text), contentType: .markdown)

@@ -11,6 +11,7 @@ final class Endpoint: Sendable {
   let servesText: Bool
   private let operations: [Operation]
   private let captures: [Capture]
+  private let parameterNames: [String]
 
   /// One method: what answers it, and its measurements.
   final class Operation: Sendable {
@@ -28,12 +29,9 @@ final class Endpoint: Sendable {
     }
   }
 
-  /// A segment of the template that stands for a parameter, with what surrounds the parameter in it.
   private struct Capture {
     let segment: Int
-    let name: Substring
-    let prefix: Int
-    let suffix: Int
+    let parameter: PathParameter
   }
 
   init(
@@ -51,14 +49,9 @@ final class Endpoint: Sendable {
         method: $0, responder: $1, series: metrics.series(method: $0, route: template))
     }
     captures = template.split(separator: "/").enumerated().compactMap { index, segment in
-      guard let open = segment.firstIndex(of: "{"), let close = segment.lastIndex(of: "}") else {
-        return nil
-      }
-      return Capture(
-        segment: index, name: segment[segment.index(after: open)..<close],
-        prefix: segment[..<open].utf8.count,
-        suffix: segment[segment.index(after: close)...].utf8.count)
+      PathParameter(segment).map { Capture(segment: index, parameter: $0) }
     }
+    parameterNames = captures.map(\.parameter.name)
   }
 
   /// Nil when the endpoint does not have the method.
@@ -68,25 +61,51 @@ final class Endpoint: Sendable {
   }
 
   /// The parameters in a request target that matches this endpoint.
-  func parameters(in target: String) -> Parameters {
-    var parameters = Parameters()
-    let bytes = target.utf8
-    var (segment, start) = (0, bytes.index(after: bytes.startIndex))
-    for capture in captures {
-      while segment < capture.segment {
-        start = bytes.index(after: bytes[start...].firstIndex(of: UInt8(ascii: "/")) ?? start)
-        segment += 1
+  func parameters(in target: String) -> PathParameters {
+    guard !captures.isEmpty else { return PathParameters() }
+    var target = target
+    let values = target.withUTF8 { bytes in
+      // Behind the slash that begins the path.
+      var (segment, start) = (0, 1)
+      return captures.map { capture in
+        while segment < capture.segment {
+          while bytes[start] != UInt8(ascii: "/") { start += 1 }
+          start += 1
+          segment += 1
+        }
+        var end = start
+        while end < bytes.count, bytes[end] != UInt8(ascii: "/"), !bytes[end].endsPath { end += 1 }
+        let parameter = capture.parameter
+        return String(
+          decoding: bytes[start + parameter.prefix.count..<end - parameter.suffix.count],
+          as: UTF8.self)
       }
-      let end = bytes[start...].firstIndex { Self.endsSegment($0) } ?? bytes.endIndex
-      let value = bytes[start..<end].dropFirst(capture.prefix).dropLast(capture.suffix)
-      parameters.append(key: capture.name, value: Substring(value))
     }
-    return parameters
+    return PathParameters(names: parameterNames, values: values)
   }
+}
 
-  private static func endsSegment(_ byte: UInt8) -> Bool {
-    byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#")
+/// A segment of a template that stands for a parameter, with what stands before and after it in the segment, e.g.
+/// `{rule}:evaluate`.
+private struct PathParameter: Equatable {
+  let name: String
+  let prefix: [UInt8]
+  let suffix: [UInt8]
+
+  /// Nil for a segment that is meant literally.
+  init?(_ segment: Substring) {
+    guard let open = segment.firstIndex(of: "{"), let close = segment.lastIndex(of: "}") else {
+      return nil
+    }
+    name = String(segment[segment.index(after: open)..<close])
+    prefix = Array(segment[..<open].utf8)
+    suffix = Array(segment[segment.index(after: close)...].utf8)
   }
+}
+
+extension UInt8 {
+  /// Whether the query or the fragment of a request target begins with it.
+  var endsPath: Bool { self == UInt8(ascii: "?") || self == UInt8(ascii: "#") }
 }
 
 /// Finds the endpoint of a path, exactly: built once from the router's routes, matched on the
@@ -97,7 +116,6 @@ struct RouteTable: Sendable {
   private struct Node: Sendable {
     enum Token: Equatable, Sendable {
       case literal([UInt8])
-      /// `{name}`, with what stands before and after it in the segment, e.g. `{rule}:evaluate`.
       case capture(prefix: [UInt8], suffix: [UInt8])
     }
     var token: Token
@@ -144,7 +162,7 @@ struct RouteTable: Sendable {
   func endpoint(of target: String) -> Endpoint? {
     var target = target
     return target.withUTF8 { bytes in
-      let path = bytes.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+      let path = bytes.prefix { !$0.endsPath }
       guard path.first == UInt8(ascii: "/"), !path.contains(UInt8(ascii: "%")) else { return nil }
       if path.count == 1 { return nodes[0].endpoint }
       return match(path.dropFirst(), under: 0)
@@ -176,10 +194,8 @@ struct RouteTable: Sendable {
 
   private static func token(_ segment: Substring) -> Node.Token {
     precondition(!segment.contains("*"), "a wildcard route cannot be matched exactly: \(segment)")
-    guard let open = segment.firstIndex(of: "{"), let close = segment.lastIndex(of: "}") else {
-      return .literal(Array(segment.utf8))
-    }
-    let after = segment[segment.index(after: close)...]
-    return .capture(prefix: Array(segment[..<open].utf8), suffix: Array(after.utf8))
+    guard let parameter = PathParameter(segment) else { return .literal(Array(segment.utf8)) }
+    // Whatever a parameter is called there, it is the same place.
+    return .capture(prefix: parameter.prefix, suffix: parameter.suffix)
   }
 }

@@ -106,7 +106,7 @@ struct ProjectRoutes: RouteGroup {
   }
 
   private func projectID(_ context: APIContext) throws -> ProjectID {
-    guard let id = context.parameters.get("project").flatMap(ProjectID.init) else {
+    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
       throw Problem(.notFound)
     }
     return id

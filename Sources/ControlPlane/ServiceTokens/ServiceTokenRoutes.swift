@@ -73,7 +73,7 @@ struct ServiceTokenRoutes: RouteGroup {
   }
 
   private func tokenID(_ context: APIContext) throws -> ServiceTokenID {
-    guard let id = context.parameters.get("token").flatMap(ServiceTokenID.init) else {
+    guard let id = context.pathParameters["token"].flatMap(ServiceTokenID.init) else {
       throw Problem(.notFound)
     }
     return id

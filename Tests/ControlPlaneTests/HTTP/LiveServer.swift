@@ -24,7 +24,7 @@ struct LiveServer {
       handled.add()
       let tag = ETag(version: 7)
       if try Preconditions(request.headers).isNotModified(tag) { return Reply.notModified(tag) }
-      let id = context.parameters.get("thing") ?? ""
+      let id = context.pathParameters["thing"] ?? ""
       return Reply.json(Array(#"{"id":"\#(id)","tag":"{}"}"#.utf8), etag: tag)
     }
     router.put("/v1/things/{thing}") { request, context in
