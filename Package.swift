@@ -77,6 +77,8 @@ let package = Package(
         .embedInCode("Migrations/0001_event_log.sql"),
         .embedInCode("Migrations/0002_workspaces.sql"),
         .embedInCode("Migrations/0003_people.sql"),
+        .embedInCode("Migrations/0004_erased_identities.sql"),
+        .embedInCode("Migrations/0005_sole_reader.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

@@ -54,6 +54,9 @@ CREATE TABLE public.data_subjects (
 CREATE TABLE public.event_log_head (
     singleton boolean DEFAULT true NOT NULL,
     "position" bigint NOT NULL,
+    sole_reader uuid,
+    revocation uuid,
+    CONSTRAINT event_log_head_check CHECK (((revocation IS NULL) OR (sole_reader IS NOT NULL))),
     CONSTRAINT event_log_head_singleton_check CHECK (singleton)
 )
 WITH (fillfactor='10');
@@ -273,7 +276,8 @@ CREATE TABLE public.users (
     is_platform_admin boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    erased_at timestamp with time zone
+    erased_at timestamp with time zone,
+    identity_hash bytea
 );
 
 CREATE TABLE public.workspace_audit_events (
@@ -385,6 +389,8 @@ CREATE INDEX idempotency_records_created_at ON public.idempotency_records USING 
 CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, organization_id);
 
 CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
+
+CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
 CREATE INDEX workspace_audit_events_target ON public.workspace_audit_events USING btree (organization_id, target_id, "position");
 

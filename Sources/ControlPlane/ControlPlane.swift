@@ -19,6 +19,8 @@ package struct ControlPlane: Sendable {
     /// How many connections share the reads of tables.
     package var readers = 2
     package var http = HTTPServer.Configuration()
+    /// For how long no other replica may have appended before this one reads without asking.
+    package var quietTime: Duration = .seconds(10)
     package var plans = PlanCatalog.standard
     package var identityProviders: [IdentityProvider] = []
     /// Nil: invitations are not sent by mail, only shown to nobody.
@@ -49,9 +51,11 @@ package struct ControlPlane: Sendable {
   package init(_ configuration: Configuration, logger: Logger) {
     connections = Connections(configuration.database, readers: configuration.readers)
     let development = configuration.development
-    let tail = LogTail(connection: connections.tail)
+    let replica = UUID()
+    let tail = LogTail(
+      connection: connections.tail, replica: replica, quietTime: configuration.quietTime)
     let commands = CommandHandler(
-      connection: connections.writer, plans: configuration.plans,
+      connection: connections.writer, replica: replica, plans: configuration.plans,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       observer: Observer(tail: tail, metrics: metrics), logger: logger)
     let reads = TableReads(tail: tail, reader: connections.reader)
@@ -216,6 +220,10 @@ private struct Observer: LogObserver {
   func holds(_ premise: Premise) -> Bool {
     tail.isCurrent(premise.position, of: premise.topic)
   }
+
+  func appendBegins() { tail.appendBegins() }
+
+  func appendEnded() { tail.appendEnded() }
 
   func committed(_ events: [RecordedEvent]) {
     self.events.add(UInt64(events.count))

@@ -12,5 +12,11 @@ extension Migrator {
     Migration(
       number: 3, name: "people",
       sql: String(decoding: PackageResources._003_people_sql, as: UTF8.self)),
+    Migration(
+      number: 4, name: "erased_identities",
+      sql: String(decoding: PackageResources._004_erased_identities_sql, as: UTF8.self)),
+    Migration(
+      number: 5, name: "sole_reader",
+      sql: String(decoding: PackageResources._005_sole_reader_sql, as: UTF8.self)),
   ])
 }

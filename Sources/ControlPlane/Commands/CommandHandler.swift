@@ -1,5 +1,6 @@
 package import Domain
 package import EventStore
+package import FoundationEssentials
 import Glibc
 package import Logging
 package import Postgres
@@ -28,14 +29,15 @@ package actor CommandHandler {
     connection.executor.asUnownedSerialExecutor()
   }
 
-  /// Takes over a connection; nobody else may use it. `observer` is told what was committed.
+  /// Takes over a connection; nobody else may use it. `observer` is told what was committed; `replica` names this
+  /// process to the others.
   package init(
-    connection: Connection, plans: PlanCatalog, snapshots: SnapshotWriter,
+    connection: Connection, replica: UUID, plans: PlanCatalog, snapshots: SnapshotWriter,
     observer: any LogObserver, logger: Logger
   ) {
     self.connection = connection
     writer = WorkspaceWriter(
-      plans: plans, snapshots: snapshots, observer: observer, logger: logger)
+      replica: replica, plans: plans, snapshots: snapshots, observer: observer, logger: logger)
   }
 
   /// Carries out one command, together with those of others.
@@ -130,6 +132,10 @@ package protocol LogObserver: Sendable {
   func learn(_ events: [RecordedEvent]?, after start: Int64, upTo end: Int64)
   /// Whether nothing happened to a premise, up to what was learnt last.
   func holds(_ premise: Premise) -> Bool
+  /// Something is about to be committed: others may see it before anybody here learns of it.
+  func appendBegins()
+  /// What this process committed has been learnt, and nothing is on its way.
+  func appendEnded()
   /// Events that this process appended.
   func committed(_ events: [RecordedEvent])
 }

@@ -27,15 +27,18 @@ struct UnresolvedBatch {
 final class WorkspaceWriter {
   private var states: WorkspaceStates
   private var eventIDs = EventIDGenerator()
+  private let replica: UUID
   private let plans: PlanCatalog
   private let snapshots: SnapshotWriter
   private let observer: any LogObserver
   private let logger: Logger
 
   init(
-    plans: PlanCatalog, snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger
+    replica: UUID, plans: PlanCatalog, snapshots: SnapshotWriter, observer: any LogObserver,
+    logger: Logger
   ) {
     states = WorkspaceStates(logger: logger)
+    self.replica = replica
     self.plans = plans
     self.snapshots = snapshots
     self.observer = observer
@@ -87,6 +90,7 @@ final class WorkspaceWriter {
       observer.committed(batch.events)
       saveSnapshots(of: batch.touchedWorkspaces)
     }
+    observer.appendEnded()
     for (command, answer) in batch.answers { command.answer(answer) }
     states.trim()
   }
@@ -118,11 +122,18 @@ final class WorkspaceWriter {
     let reload = states.addQueries(for: ids, to: &reading)
     let results = try session.pipeline(reading.queries, deadline: deadline)
 
+    if let revocation = try Revocation(results[1][0], by: replica) {
+      _ = try session.execute("ROLLBACK", deadline: deadline)
+      try revocation.carryOut(session, deadline: deadline)
+      return try open(commands, session, deadline)
+    }
     let head = try results[1][0].decode(Int64.self)
     let start = states.position
     let news = try states.advance(to: head, results, reload, session, deadline)
     try states.load(ids, session, deadline)
     observer.learn(news, after: start ?? 0, upTo: head)
+    // Whoever has the lock knows what became of everything before.
+    observer.appendEnded()
 
     var batch = CommandBatch(position: head)
     if let replies {
@@ -261,6 +272,7 @@ final class WorkspaceWriter {
       _ = try session.execute("COMMIT", deadline: deadline)
       return
     }
+    observer.appendBegins()
     do {
       _ = try session.pipeline(
         batch.statements { states.peek($0)?.workspace }, deadline: deadline)

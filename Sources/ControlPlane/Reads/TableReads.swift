@@ -10,10 +10,10 @@ import Synchronization
 ///
 /// What is remembered belongs to one principal. Another one's request goes to the database, whose row security is the
 /// second lock.
-package struct TableReads: Sendable {
-  private let tail: LogTail
-  private let reader: Reader
-  private let memory: ReadMemory
+package final class TableReads: Sendable {
+  fileprivate let tail: LogTail
+  fileprivate let reader: Reader
+  fileprivate let memory: ReadMemory
 
   /// Remembers up to `capacity` rows.
   package init(tail: LogTail, reader: Reader, capacity: Int = 50_000) {
@@ -28,15 +28,13 @@ package struct TableReads: Sendable {
   package func settle(deadline: ContinuousClock.Instant) async throws(PostgresError) -> Reads {
     Reads(
       position: try await tail.settle(deadline: deadline), deadline: deadline, scope: .system,
-      tail: tail, reader: reader, memory: memory)
+      tables: self)
   }
 
   /// The tables as this process knows them without asking. What is found may have changed on another replica: good
   /// only for what is checked again when it matters, by its ``Premise``.
   package func known(deadline: ContinuousClock.Instant) -> Reads {
-    Reads(
-      position: tail.position, deadline: deadline, scope: .system, tail: tail, reader: reader,
-      memory: memory)
+    Reads(position: tail.position, deadline: deadline, scope: .system, tables: self)
   }
 }
 
@@ -78,9 +76,7 @@ package struct Reads: Sendable {
   package let position: Int64
   package let deadline: ContinuousClock.Instant
   fileprivate var scope: ReadScope
-  fileprivate let tail: LogTail
-  fileprivate let reader: Reader
-  fileprivate let memory: ReadMemory
+  fileprivate let tables: TableReads
 
   /// What a row says: remembered, or read and then remembered. A row that does not exist is not remembered.
   package func row<Value: Sendable>(
@@ -93,8 +89,8 @@ package struct Reads: Sendable {
 
   /// What was remembered and is still true.
   package func remembered<Value: Sendable>(_ key: ReadKey) -> Known<Value>? {
-    guard let entry = memory.value(for: key),
-      tail.isCurrent(entry.premise.position, of: entry.premise.topic),
+    guard let entry = tables.memory.value(for: key),
+      tables.tail.isCurrent(entry.premise.position, of: entry.premise.topic),
       let box = entry.box as? ReadMemory.Box<Value>
     else { return nil }
     return Known(value: box.value, premise: entry.premise)
@@ -105,13 +101,13 @@ package struct Reads: Sendable {
     _ value: Value, about topic: LogTail.Topic, for key: ReadKey
   ) -> Known<Value> {
     let premise = Premise(topic: topic, position: position)
-    memory.remember(ReadMemory.Entry(box: ReadMemory.Box(value), premise: premise), for: key)
+    tables.memory.remember(ReadMemory.Entry(box: ReadMemory.Box(value), premise: premise), for: key)
     return Known(value: value, premise: premise)
   }
 
   /// Reads rows that are not worth remembering.
   package func rows(_ query: Query) async throws(PostgresError) -> Rows {
-    try await reader.pipeline([scope.setting, query], deadline: deadline)[1]
+    try await tables.reader.pipeline([scope.setting, query], deadline: deadline)[1]
   }
 
   /// The same tables, as somebody may see them.

@@ -7,12 +7,29 @@ package enum EventLog {
   /// The channel on which every append tells its last position.
   package static let channel = "signalbox_events"
 
-  /// One row: the position of the newest event, 0 in an empty log. Locked until the transaction ends.
+  /// One row: the position of the newest event, 0 in an empty log, and what ``Revocation`` looks at. Locked until the
+  /// transaction ends.
   package static let lockHead: Query =
-    "SELECT position FROM event_log_head WHERE singleton FOR UPDATE"
+    "SELECT position, sole_reader, revocation FROM event_log_head WHERE singleton FOR UPDATE"
 
   /// One row: the position of the newest committed event.
   package static let head: Query = "SELECT position FROM event_log_head WHERE singleton"
+
+  /// One row when a replica holds the right that ``ReadLease`` is about, else none.
+  static func head(ifReadOnlyBy replica: UUID) -> Query {
+    """
+    SELECT position FROM event_log_head \
+    WHERE singleton AND sole_reader = \(replica) AND revocation IS NULL
+    """
+  }
+
+  /// One row when the replica has the right from now on; none when another one holds it.
+  static func claimHead(for replica: UUID) -> Query {
+    """
+    UPDATE event_log_head SET sole_reader = \(replica) WHERE singleton AND sole_reader IS NULL \
+    RETURNING position
+    """
+  }
 
   /// The events of all streams behind `position`, in the order of positions.
   package static func events(after position: Int64, limit: Int64) -> Query {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Postgres
 import Support
 import Testing
@@ -138,7 +139,7 @@ import Testing
         """, deadline: .soon)
     }
     let connection = Connection(options: database.owner, name: "tail")
-    let tail = LogTail(connection: connection)
+    let tail = LogTail(connection: connection, replica: UUID())
     try await withThrowingTaskGroup { group in
       for _ in 0..<500 {
         group.addTask { try await tail.settle(deadline: .soon) }
@@ -152,11 +153,38 @@ import Testing
     #expect((1...5).contains(queries), "500 who waited at once cost \(queries) queries")
   }
 
+  /// A view in the table's place counts the queries.
+  @Test func `while nobody else appends, reads do not ask`() async throws {
+    let database = try await TestPostgres.database()
+    try await database.withSession { session throws in
+      try TestLog.append(1, to: UUID(), session)
+      try session.executeScript(
+        """
+        ALTER TABLE events RENAME TO real_events;
+        CREATE SEQUENCE queries;
+        CREATE FUNCTION counted_events() RETURNS SETOF real_events LANGUAGE plpgsql AS $$
+        BEGIN
+          PERFORM nextval('queries');
+          RETURN QUERY SELECT * FROM real_events;
+        END $$;
+        CREATE VIEW events AS SELECT * FROM counted_events();
+        """, deadline: .soon)
+    }
+    let connection = Connection(options: database.owner, name: "tail")
+    let tail = LogTail(connection: connection, replica: UUID(), quietTime: .zero)
+    for _ in 0..<5_000 { #expect(try await tail.settle(deadline: .soon) == 1) }
+    await connection.close()
+    let queries = try await database.withSession { session throws in
+      try session.execute("SELECT last_value FROM queries", deadline: .soon)[0].decode(Int64.self)
+    }
+    #expect(queries < 1_000, "5,000 reads, one after the other, cost \(queries) queries")
+  }
+
   @Test func `without a database nobody is told that they are up to date`() async throws {
     var options = try await TestPostgres.database().application.asSystem
     options["dbname"] = "there_is_no_such_database"
     let connection = Connection(options: options, name: "tail")
-    let tail = LogTail(connection: connection)
+    let tail = LogTail(connection: connection, replica: UUID())
     await #expect(throws: PostgresError.self) {
       try await tail.settle(deadline: .now + .seconds(1))
     }
@@ -164,15 +192,23 @@ import Testing
   }
 
   /// If something read at one time is called current at a later one, then it is what was true just before that.
-  @Test func `nothing stale is ever called current`() async throws {
-    try await Self.withTail { tail, database throws in
+  ///
+  /// - Parameter pause: of the writers, long enough now and then for the tail to become the sole reader.
+  @Test(arguments: [
+    (quietTime: Duration.seconds(10), pause: Duration.zero),
+    (quietTime: .milliseconds(20), pause: .milliseconds(60)),
+  ])
+  func `nothing stale is ever called current`(quietTime: Duration, pause: Duration) async throws {
+    try await Self.withTail(quietTime: quietTime) { tail, database throws in
+      let (reads, writes) = pause == .zero ? (100, 150) : (3_000, 40)
       let streams = (0..<4).map { _ in UUID() }
       try await withThrowingTaskGroup { group in
         for writer in 0..<2 {
           group.addTask {
             try await database.withApplicationSession { session throws in
               var random = SeededGenerator(seed: UInt64(writer))
-              for _ in 0..<150 {
+              for turn in 0..<writes {
+                if turn % 4 == 0 { usleep(UInt32(pause / .microseconds(1))) }
                 try TestLog.append(1, to: streams.randomElement(using: &random) ?? UUID(), session)
               }
             }
@@ -183,7 +219,7 @@ import Testing
             let connection = Connection(options: database.application.asSystem, name: "reader")
             let stream = streams[number]
             var remembered: (position: Int64, version: Int64) = (0, 0)
-            for _ in 0..<100 {
+            for _ in 0..<reads {
               let before = try await Self.version(of: stream, connection)
               let position = try await tail.settle(deadline: .soon)
               if tail.isCurrent(remembered.position, of: .things(of: stream)) {
@@ -196,7 +232,7 @@ import Testing
         }
         try await group.waitForAll()
       }
-      #expect(try await tail.settle(deadline: .soon) == 300)
+      #expect(try await tail.settle(deadline: .soon) == 2 * Int64(writes))
     }
   }
 
@@ -209,13 +245,15 @@ import Testing
   }
 
   private static func withTail(
-    _ body: (LogTail, TestDatabase) async throws -> Void
+    quietTime: Duration = .seconds(10), _ body: (LogTail, TestDatabase) async throws -> Void
   ) async throws {
     let database = try await TestPostgres.database()
     let connection = Connection(options: database.application.asSystem, name: "tail")
     let result: Result<Void, any Error>
     do {
-      result = .success(try await body(LogTail(connection: connection), database))
+      result = .success(
+        try await body(
+          LogTail(connection: connection, replica: UUID(), quietTime: quietTime), database))
     } catch {
       result = .failure(error)
     }

@@ -9,16 +9,22 @@ import Support
 enum TestLog {
   /// Appends events to one stream, in a transaction of their own.
   static func append(
-    _ count: Int, to stream: UUID, type: String = "thing.happened", _ session: Session
+    _ count: Int, to stream: UUID, type: String = "thing.happened", as replica: UUID = UUID(),
+    _ session: Session
   ) throws {
-    let results = try session.pipeline(
-      [
-        "BEGIN", EventLog.lockHead,
-        """
-        SELECT version, hash FROM events WHERE organization_id = \(stream) \
-        ORDER BY version DESC LIMIT 1
-        """,
-      ], deadline: .soon)
+    let opening: [Query] = [
+      "BEGIN", EventLog.lockHead,
+      """
+      SELECT version, hash FROM events WHERE organization_id = \(stream) \
+      ORDER BY version DESC LIMIT 1
+      """,
+    ]
+    var results = try session.pipeline(opening, deadline: .soon)
+    while let revocation = try Revocation(results[1][0], by: replica) {
+      _ = try session.execute("ROLLBACK", deadline: .soon)
+      try revocation.carryOut(session, deadline: .soon)
+      results = try session.pipeline(opening, deadline: .soon)
+    }
     var position = try results[1][0].decode(Int64.self)
     var head = StreamHead.empty
     if let newest = results[2].first {
