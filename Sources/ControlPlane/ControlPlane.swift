@@ -59,7 +59,7 @@ package struct ControlPlane: Sendable {
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       observer: Observer(tail: tail, metrics: metrics), logger: logger)
     let reads = TableReads(tail: tail, reader: connections.reader)
-    let users = UserDirectory(pool: connections.pool)
+    let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
     let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
     let identities = IdentityVerifier(
       providers: configuration.identityProviders

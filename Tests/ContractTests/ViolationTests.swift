@@ -48,8 +48,15 @@ import Testing
 
   @Test func `a rule that is not understood is no rule that holds`() {
     let schema = JSONSchema(document: .null)
+    let rule = JSONValue.object(["multipleOf": .integer(1)])
+    #expect(!schema.violations(.integer(1), of: rule).isEmpty)
+  }
+
+  @Test func `an item that is there twice is noticed`() {
+    let schema = JSONSchema(document: .null)
     let rule = JSONValue.object(["uniqueItems": .bool(true)])
-    #expect(!schema.violations(.array([]), of: rule).isEmpty)
+    #expect(schema.violations(.array([.integer(1), .integer(2)]), of: rule) == [])
+    #expect(!schema.violations(.array([.integer(1), .integer(1)]), of: rule).isEmpty)
   }
 
   private func violations(

@@ -55,6 +55,10 @@ package struct JSONSchema: Sendable {
       return refuse(unless: value.array.map { $0.count >= rule.integer ?? 0 } ?? true)
     case "maxItems":
       return refuse(unless: value.array.map { $0.count <= rule.integer ?? 0 } ?? true)
+    case "uniqueItems":
+      let items = value.array ?? []
+      let repeated = items.indices.contains { items[..<$0].contains(items[$0]) }
+      return refuse(unless: rule != .bool(true) || !repeated)
     case "items":
       return (value.array ?? []).enumerated().flatMap { index, item in
         violations(item, of: rule, at: "\(place)/\(index)")

@@ -2,6 +2,7 @@ import Domain
 import FoundationEssentials
 import Hummingbird
 import JSON
+import Mail
 import Postgres
 
 /// `/v1/me`: who asks, and their tokens; `/v1/users/{user}`: forgetting somebody.
@@ -52,7 +53,8 @@ struct AccountRoutes: RouteGroup {
   }
 
   private func createToken(request: Request, context: APIContext) async throws -> Reply {
-    let change = try await ChangeRequest(request, context, services, ifMatch: .ignored)
+    let change = try await ChangeRequest(
+      request, context, services, by: .person, ifMatch: .ignored)
     let userID = try change.user()
     let payload = try CreatePersonalAccessTokenPayload(context.body, now: .now)
     let token = change.newToken(.personalAccess)
@@ -89,7 +91,8 @@ struct AccountRoutes: RouteGroup {
   }
 
   private func revokeToken(request: Request, context: APIContext) async throws -> Reply {
-    let change = try await ChangeRequest(request, context, services, ifMatch: .ignored)
+    let change = try await ChangeRequest(
+      request, context, services, by: .person, ifMatch: .ignored)
     let id = try tokenID(context)
     return try await change.carryOut(
       .account(.revokeToken(id)), in: .account(of: change.user()))
@@ -97,32 +100,47 @@ struct AccountRoutes: RouteGroup {
 
   /// By themselves, or by a platform admin.
   private func erase(request: Request, context: APIContext) async throws -> Reply {
-    let change = try await ChangeRequest(request, context, services, ifMatch: .ignored)
+    let change = try await ChangeRequest(
+      request, context, services, by: .person, ifMatch: .ignored)
     let userID = try change.user()
-    guard let id = context.parameters.get("user").flatMap(UserID.init),
+    guard let id = context.pathParameters["user"].flatMap(UserID.init),
       id == userID || change.isPlatformAdmin
     else { throw Problem(.notFound) }
     if id != userID {
       let found = try await change.reads.rows(UserTable.names(of: [id.uuid]))
       if found.isEmpty { throw Problem(.notFound) }
     }
-    // Nobody is left behind as the member of a workspace, and no workspace without an owner.
-    if !change.isDryRun { try await leaveEverything(id, change) }
+    // Nobody is left behind as the member of a workspace, and no workspace without an owner: what would be refused
+    // is, before anything is done.
+    try await leaveEverything(id, change, isRehearsal: true)
+    if !change.isDryRun {
+      try await claimAddress(of: id, change)
+      try await leaveEverything(id, change, isRehearsal: false)
+    }
     return try await change.carryOut(.account(.erase), in: .account(of: id))
   }
 
-  private func leaveEverything(_ id: UserID, _ change: ChangeRequest) async throws {
+  private func leaveEverything(
+    _ id: UserID, _ change: ChangeRequest, isRehearsal: Bool
+  ) async throws {
     let rows = try await change.reads.scoped(to: .user(id)).rows(
       MembershipTable.openMemberships(of: id))
     for row in rows {
-      let organizationID = try row.decode(UUID.self)
+      let organizationID = OrganizationID(try row.decode(UUID.self))
       try await change.carryOutBefore(
-        .member(.remove(id)), in: OrganizationID(organizationID), as: .user(id))
+        .member(.remove(id)), in: organizationID, as: .user(id), isRehearsal: isRehearsal)
     }
   }
 
+  /// An invitation that nobody accepted is sealed under a key that is nobody's yet, and has to go with the others.
+  private func claimAddress(of id: UserID, _ change: ChangeRequest) async throws {
+    let person = try await services.users.names(of: [id.uuid], change.reads)[id.uuid]
+    guard let email = person?.email.flatMap({ EmailAddress($0) }) else { return }
+    try await services.personalData.claim(email, for: id, deadline: change.deadline)
+  }
+
   private func tokenID(_ context: APIContext) throws -> PersonalAccessTokenID {
-    guard let id = context.parameters.get("token").flatMap(PersonalAccessTokenID.init) else {
+    guard let id = context.pathParameters["token"].flatMap(PersonalAccessTokenID.init) else {
       throw Problem(.notFound)
     }
     return id
@@ -131,14 +149,10 @@ struct AccountRoutes: RouteGroup {
 
 extension Role {
   fileprivate func membershipJSON(in organization: OrganizationID) -> JSONObject {
-    var permissions = JSONArray()
-    for permission in Permission.allCases where may(permission) {
-      permissions.append(permission.rawValue)
-    }
     var object = JSONObject()
     object.set("organization_id", organization.description)
     object.set("role", rawValue)
-    object.set("permissions", permissions)
+    object.set("permissions", permissionsJSON)
     return object
   }
 }

@@ -1,3 +1,4 @@
+import Cryptography
 import Domain
 import FoundationEssentials
 import Identity
@@ -11,27 +12,45 @@ package struct UserDirectory: Sendable {
   }
 
   private let pool: Pool
+  private let identityHash: HMACSHA256
 
-  /// - Parameter pool: what may write; users are rarely written.
-  package init(pool: Pool) {
+  /// - Parameters:
+  ///   - pool: what may write; users are rarely written.
+  ///   - hasher: of those who were erased, a keyed hash of how they signed in is left.
+  package init(pool: Pool, hasher: TokenHasher) {
     self.pool = pool
+    identityHash = HMACSHA256(key: hasher.derivedKey(for: "identities"))
   }
 
-  /// The user whose identity this is.
+  /// The user whose identity this is; nil when they were erased after the identity provider vouched for them.
   ///
   /// - Throws: ``PostgresError``.
-  func user(of identity: VerifiedIdentity, _ reads: Reads) async throws -> User {
+  func user(of identity: VerifiedIdentity, _ reads: Reads) async throws -> User? {
     let found = try await reads.rows(
       UserTable.find(issuer: identity.issuer, subject: identity.subject)
     ).first.map { try Found($0) }
-    if let found, found.email == identity.email, found.name == identity.name { return found.user }
+    if let found, found.isUpToDate(with: identity) { return found.user }
+    let hash = identityHash.authenticationCode(
+      for: "\(identity.issuer)\n\(identity.subject)".utf8)
+    if found == nil, try await wasErased(hash, since: identity.issuedAt, reads) { return nil }
     let registration = UserTable.register(
       UserID(Identifiers.next()), issuer: identity.issuer, subject: identity.subject,
-      email: identity.email, name: identity.name)
+      identityHash: hash, email: identity.email, name: identity.name)
     let deadline = reads.deadline
     return try await pool.withConnection(deadline: deadline) { session in
       try Found(session.execute(registration, deadline: deadline)[0]).user
     }
+  }
+
+  /// Whether the person was erased in the second in which their token was issued, or later.
+  private func wasErased(
+    _ identityHash: [UInt8], since issuedAt: Int64?, _ reads: Reads
+  ) async throws -> Bool {
+    let rows = try await reads.rows(UserTable.erasure(ofIdentity: identityHash))
+    guard let issuedAt, let erasedAt = try rows.first?.decode(TimestampTZ.self) else {
+      return false
+    }
+    return issuedAt <= Timestamp(erasedAt).microseconds / 1_000_000
   }
 
   /// Members of the past, as they are called now: newest users first, behind the one with the id `after`.
@@ -68,13 +87,19 @@ package struct UserDirectory: Sendable {
     let user: User
     let email: String?
     let name: String?
+    let hasIdentityHash: Bool
 
     init(_ row: Row) throws(PostgresError) {
-      let (id, isPlatformAdmin, email, name) = try row.decode(
-        (UUID, Bool, String?, String?).self)
+      let (id, isPlatformAdmin, email, name, hasIdentityHash) = try row.decode(
+        (UUID, Bool, String?, String?, Bool).self)
       user = User(id: UserID(id), isPlatformAdmin: isPlatformAdmin)
       self.email = email
       self.name = name
+      self.hasIdentityHash = hasIdentityHash
+    }
+
+    func isUpToDate(with identity: VerifiedIdentity) -> Bool {
+      email == identity.email && name == identity.name && hasIdentityHash
     }
   }
 }

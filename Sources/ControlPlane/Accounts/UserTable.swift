@@ -7,23 +7,35 @@ package import Postgres
 package enum UserTable {
   static func find(issuer: String, subject: String) -> Query {
     """
-    SELECT user_id, is_platform_admin, email, name FROM users \
+    SELECT \(fragment: identityColumns) FROM users \
     WHERE issuer = \(issuer) AND subject = \(subject)
+    """
+  }
+
+  /// When whoever signed in so was erased the last time; no row when nobody was.
+  static func erasure(ofIdentity hash: [UInt8]) -> Query {
+    """
+    SELECT erased_at FROM users WHERE identity_hash = \(hash) AND erased_at IS NOT NULL \
+    ORDER BY erased_at DESC LIMIT 1
     """
   }
 
   /// Adds a user, or brings what is known of them up to date.
   static func register(
-    _ id: UserID, issuer: String, subject: String, email: String?, name: String?
+    _ id: UserID, issuer: String, subject: String, identityHash: [UInt8], email: String?,
+    name: String?
   ) -> Query {
     """
-    INSERT INTO users (user_id, issuer, subject, email, name) \
-    VALUES (\(id.uuid), \(issuer), \(subject), \(email), \(name)) \
+    INSERT INTO users (user_id, issuer, subject, identity_hash, email, name) \
+    VALUES (\(id.uuid), \(issuer), \(subject), \(identityHash), \(email), \(name)) \
     ON CONFLICT (issuer, subject) DO UPDATE \
-    SET email = excluded.email, name = excluded.name, updated_at = now() \
-    RETURNING user_id, is_platform_admin, email, name
+    SET identity_hash = excluded.identity_hash, email = excluded.email, name = excluded.name, \
+    updated_at = now() RETURNING \(fragment: identityColumns)
     """
   }
+
+  private static let identityColumns = Query(
+    unchecked: "user_id, is_platform_admin, email, name, identity_hash IS NOT NULL")
 
   static func profile(of id: UserID) -> Query {
     """

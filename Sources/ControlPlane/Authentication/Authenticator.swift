@@ -119,7 +119,7 @@ package struct Authenticator: Sendable {
       case .unavailable: throw Problem.unavailable(.identityProviderUnavailable)
       }
     }
-    let user = try await users.user(of: identity, reads)
+    guard let user = try await users.user(of: identity, reads) else { return nil }
     return Credential(
       hash: hash, kind: .user(user.id, isPlatformAdmin: user.isPlatformAdmin),
       until: Timestamp(microseconds: identity.expiresAt * 1_000_000), identity: identity)

@@ -53,7 +53,7 @@ package struct Authorizer: Sendable {
     or besides: Besides = .nobody, settling: Bool = true
   ) async throws -> Membership {
     let principal = try await authenticator.principal(request, context, settling: settling)
-    guard let organizationID = context.parameters.get("organization").flatMap(OrganizationID.init)
+    guard let organizationID = context.pathParameters["organization"].flatMap(OrganizationID.init)
     else {
       try count(principal, in: nil, context.exchange)
       throw Problem(.notFound)
@@ -74,7 +74,7 @@ package struct Authorizer: Sendable {
       throw Problem(.notFound)
     }
     do throws(Problem) {
-      try membership.require(permission, project: context.parameters.get("project"))
+      try membership.require(permission, project: context.pathParameters["project"])
     } catch {
       if besides == .platformAdmins, principal.isPlatformAdmin { return membership }
       // The role may have been given a moment ago, on another replica.
@@ -118,10 +118,9 @@ extension Membership {
     guard let projectIDs else { return }
     if let project {
       guard let id = ProjectID(project), projectIDs.contains(id) else { throw Problem(.notFound) }
-    } else if ![.projectRead, .organizationRead].contains(permission) {
-      throw Problem(.forbidden, "the token is bound to projects, and this is not about one of them")
     }
-    guard permission.isAboutProjects else {
+    let isAboutTheirs = project != nil || [.projectRead, .organizationRead].contains(permission)
+    guard isAboutTheirs, permission.isAboutProjects else {
       throw Problem(.forbidden, "the token is bound to projects, and this is not about one of them")
     }
   }

@@ -20,7 +20,7 @@ package struct TokenHasher: Sendable {
 
   /// What the log keeps of a token.
   package func secret(_ token: String) -> TokenSecret {
-    TokenSecret(hash: Base64URL.encode(hash(token)), lastFour: String(token.suffix(4)))
+    TokenSecret(hashBytes: hash(token), lastFour: String(token.suffix(4)))
   }
 
   /// A key for another purpose than tokens, derived so that one does not give away the other.

@@ -13,6 +13,14 @@ struct ChangeRequest {
     case required, ignored
   }
 
+  /// Who may ask for the change, whatever their role.
+  enum Sender {
+    case anybody
+    /// Not a program by its token.
+    case person
+    case platformAdmin
+  }
+
   private static let attempts = 3
 
   private let request: Request
@@ -20,6 +28,7 @@ struct ChangeRequest {
   private let services: Services
   private let permission: Permission?
   private let besides: Authorizer.Besides
+  private let sender: Sender
   private let idempotency: IdempotencyClaim?
   private let expected: ExpectedVersion?
   let isDryRun: Bool
@@ -29,19 +38,23 @@ struct ChangeRequest {
 
   /// Finds out who asks and what they expect, before anything is decided.
   ///
-  /// - Parameter permission: what they need in the workspace that the path names; nil where there is none.
+  /// - Parameters:
+  ///   - permission: what they need in the workspace that the path names; nil where there is none.
+  ///   - sender: what they have to be besides.
   /// - Throws: a ``Problem`` of 400, 401, 403, 404, 422 or 428.
   init(
     _ request: Request, _ context: APIContext, _ services: Services,
-    may permission: Permission? = nil, or besides: Authorizer.Besides = .nobody, ifMatch: Match
+    may permission: Permission? = nil, or besides: Authorizer.Besides = .nobody,
+    by sender: Sender = .anybody, ifMatch: Match
   ) async throws {
     self.request = request
     self.context = context
     self.services = services
     self.permission = permission
     self.besides = besides
+    self.sender = sender
     caller = try await Caller(
-      request, context, services, may: permission, or: besides, settling: false)
+      request, context, services, may: permission, or: besides, by: sender, settling: false)
     let query = QueryReader(request)
     isDryRun = query.dryRun()
     try query.finish()
@@ -73,6 +86,7 @@ struct ChangeRequest {
   var isPlatformAdmin: Bool { caller.principal.isPlatformAdmin }
   var actor: Actor { caller.principal.actor }
   var reads: Reads { caller.principal.reads }
+  var deadline: ContinuousClock.Instant { context.deadline }
 
   /// The person who asks.
   ///
@@ -83,12 +97,12 @@ struct ChangeRequest {
   /// shows the same one, although it is stored nowhere.
   func newToken(_ format: TokenFormat) -> String {
     guard let idempotency else { return format.generate() }
-    let key = services.hasher.derivedKey(for: "tokens")
+    let tokens = HMACSHA256(key: services.hasher.derivedKey(for: "tokens"))
     let seed =
       [UInt8](format.prefix.utf8) + idempotency.id.principalID.place
       + idempotency.requestHash + Array(idempotency.id.key.utf8)
     let random = (0..<4).flatMap {
-      HMACSHA256.authenticationCode(for: [UInt8($0)] + seed, key: key)
+      tokens.authenticationCode(for: [UInt8($0)] + seed)
     }
     return format.generate(from: Array(random.prefix(120)))
   }
@@ -120,47 +134,55 @@ struct ChangeRequest {
   func outcome(
     of command: WorkspaceCommand, in organizationID: OrganizationID
   ) async throws -> CommandOutcome {
-    var caller = caller
-    for _ in 1..<Self.attempts {
-      do throws(CommandError) {
-        return try await attempt(command, in: organizationID, by: caller)
-      } catch {
-        guard case .premiseOutdated = error else { throw error }
-        // Something about the caller changed meanwhile, and the database knows what.
-        caller = try await Caller(
-          request, context, services, may: permission, or: besides, settling: true)
-      }
+    try await withCaller { caller throws(CommandError) in
+      try await services.commands.handle(
+        CommandRequest(
+          commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
+          expected: expected, actor: caller.principal.actor,
+          isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
+          occurredAt: time, origin: origin, idempotency: isDryRun ? nil : idempotency,
+          isDryRun: isDryRun))
     }
-    return try await attempt(command, in: organizationID, by: caller)
   }
 
   /// Has a command carried out without which the one that was asked for would leave something behind. Repeating it
   /// changes nothing.
+  ///
+  /// - Parameter isRehearsal: whether it is only decided, to find out whether it would be refused.
   func carryOutBefore(
-    _ command: WorkspaceCommand, in organizationID: OrganizationID, as actor: Actor
-  ) async throws(CommandError) {
-    _ = try await services.commands.handle(
-      CommandRequest(
-        commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
-        actor: actor, occurredAt: time,
-        origin: CommandOrigin(
-          requestID: context.requestID, address: context.exchange.clientAddress,
-          userAgent: context.exchange.userAgent)))
+    _ command: WorkspaceCommand, in organizationID: OrganizationID, as actor: Actor,
+    isRehearsal: Bool
+  ) async throws {
+    _ = try await withCaller { caller throws(CommandError) in
+      try await services.commands.handle(
+        CommandRequest(
+          commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
+          actor: actor, premises: caller.premises, occurredAt: time, origin: origin,
+          isDryRun: isRehearsal))
+    }
   }
 
-  private func attempt(
-    _ command: WorkspaceCommand, in organizationID: OrganizationID, by caller: Caller
-  ) async throws(CommandError) -> CommandOutcome {
-    try await services.commands.handle(
-      CommandRequest(
-        commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
-        expected: expected, actor: caller.principal.actor,
-        isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
-        occurredAt: time,
-        origin: CommandOrigin(
-          requestID: context.requestID, address: context.exchange.clientAddress,
-          userAgent: context.exchange.userAgent),
-        idempotency: isDryRun ? nil : idempotency, isDryRun: isDryRun))
+  private var origin: CommandOrigin {
+    CommandOrigin(
+      requestID: context.requestID, address: context.exchange.clientAddress,
+      userAgent: context.exchange.userAgent)
+  }
+
+  private func withCaller(
+    _ attempt: (Caller) async throws(CommandError) -> CommandOutcome
+  ) async throws -> CommandOutcome {
+    var caller = caller
+    for _ in 1..<Self.attempts {
+      do throws(CommandError) {
+        return try await attempt(caller)
+      } catch {
+        guard case .premiseOutdated = error else { throw error }
+        // Something about the caller changed meanwhile, and the database knows what.
+        caller = try await Caller(
+          request, context, services, may: permission, or: besides, by: sender, settling: true)
+      }
+    }
+    return try await attempt(caller)
   }
 }
 
@@ -196,20 +218,28 @@ private struct Caller {
   /// - Throws: a ``Problem`` of 401, 403 or 404.
   init(
     _ request: Request, _ context: APIContext, _ services: Services, may permission: Permission?,
-    or besides: Authorizer.Besides, settling: Bool
+    or besides: Authorizer.Besides, by sender: ChangeRequest.Sender, settling: Bool
   ) async throws {
     let authorizer = services.authorizer
-    guard let permission else {
+    if let permission {
+      let member = try await authorizer.member(
+        request, context, may: permission, or: besides, settling: settling)
+      principal = member.principal
+      organizationID = member.organizationID
+      premises = member.premises
+    } else {
       principal = try await authorizer.principal(request, context, settling: settling)
       organizationID = nil
       premises = [principal.premise]
-      return
     }
-    let member = try await authorizer.member(
-      request, context, may: permission, or: besides, settling: settling)
-    principal = member.principal
-    organizationID = member.organizationID
-    premises = member.premises
+    switch sender {
+    case .anybody: break
+    case .person: _ = try principal.user()
+    case .platformAdmin:
+      guard principal.isPlatformAdmin else {
+        throw Problem(.forbidden, "only the platform may do this")
+      }
+    }
   }
 }
 

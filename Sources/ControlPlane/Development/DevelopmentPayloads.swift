@@ -11,10 +11,7 @@ struct DevelopmentTokenPayload {
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    let email = reader.string(
-      "email", TextRules(1...254), where: { EmailAddress($0) != nil },
-      otherwise: EmailAddress.rule
-    ).flatMap { EmailAddress($0) }
+    let email = reader.emailAddress("email")
     let name = reader.optionalString("name", TextRules(1...200))
     try reader.finish()
     guard let email else { throw Problem(.invalidRequest) }

@@ -1,3 +1,5 @@
+import Domain
+import Mail
 import NIOCore
 
 extension TextRules {
@@ -26,6 +28,44 @@ enum NoPayload {
 }
 
 extension PayloadReader {
+  /// An address that mail can be sent to.
+  func emailAddress(_ name: String) -> EmailAddress? {
+    string(
+      name, TextRules(1...254), where: { EmailAddress($0) != nil }, otherwise: EmailAddress.rule
+    ).flatMap { EmailAddress($0) }
+  }
+
+  /// An id of one kind of thing.
+  func id<Entity: Identified>(_ name: String, of type: Entity.Type) -> TypeID<Entity>? {
+    string(
+      name, TextRules(1...64), where: { TypeID<Entity>($0) != nil },
+      otherwise: "must be an id that starts with \(Entity.idPrefix)_"
+    ).flatMap { TypeID<Entity>($0) }
+  }
+
+  /// A time to come.
+  func future(_ name: String, after now: Timestamp, within longest: Int64? = nil) -> Timestamp? {
+    time(name).flatMap { check($0, name, now, longest) }
+  }
+
+  /// A time to come, or nothing.
+  func optionalFuture(_ name: String, after now: Timestamp) -> Timestamp? {
+    optionalTime(name).flatMap { check($0, name, now, nil) }
+  }
+
+  private func check(
+    _ time: Int64, _ name: String, _ now: Timestamp, _ longest: Int64?
+  ) -> Timestamp? {
+    if time <= now.microseconds {
+      refuse(name, "past", "must be in the future")
+    } else if let longest, time - now.microseconds > longest {
+      refuse(name, "too-late", "must be within \(longest / 86_400_000_000) days")
+    } else {
+      return Timestamp(microseconds: time)
+    }
+    return nil
+  }
+
   /// A change to something that cannot be removed: null is an error.
   func replacement<Value>(_ name: String, _ change: Change<Value>) -> Value? {
     switch change {

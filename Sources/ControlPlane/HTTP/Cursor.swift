@@ -10,12 +10,12 @@ package struct CursorSealer: Sendable {
   /// No payload of ours is longer; a longer cursor is not looked at.
   private static let maximumLength = 1024
 
-  private let key: [UInt8]
+  private let authenticator: HMACSHA256
 
   /// - Parameter key: 32 random bytes, the same on every replica.
   package init(key: [UInt8]) {
     precondition(key.count >= 32, "a cursor key has at least 32 bytes")
-    self.key = key
+    authenticator = HMACSHA256(key: key)
   }
 
   /// The cursor for `payload` within `scope`.
@@ -41,7 +41,7 @@ package struct CursorSealer: Sendable {
     // The length keeps scope and payload apart.
     let length = UInt32(scope.utf8.count)
     let prefix = (0..<4).map { UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32($0))) }
-    let code = HMACSHA256.authenticationCode(for: prefix + scope.utf8 + payload, key: key)
+    let code = authenticator.authenticationCode(for: prefix + scope.utf8 + payload)
     return Array(code.prefix(Self.tagLength))
   }
 

@@ -40,10 +40,7 @@ struct CreateInvitationPayload {
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    let email = reader.string(
-      "email", TextRules(1...254), where: { EmailAddress($0) != nil },
-      otherwise: EmailAddress.rule
-    ).flatMap { EmailAddress($0) }
+    let email = reader.emailAddress("email")
     let role = reader.choice("role", of: Role.self)
     try reader.finish()
     guard let email, let role else { throw Problem(.invalidRequest) }

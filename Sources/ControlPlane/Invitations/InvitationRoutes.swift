@@ -32,7 +32,8 @@ struct InvitationRoutes: RouteGroup {
     let command = InvitationCommand.create(
       InvitationID(Identifiers.next()), role: payload.role, subject: subject.id,
       email: try services.personalData.seal(payload.email.text, for: subject),
-      tokenHash: services.hasher.secret(token).hash, userID: subject.userID)
+      tokenHash: services.hasher.secret(token).hash,
+      userID: try await owner(of: payload.email, subject.userID, change))
     let outcome = try await change.outcome(of: .invitation(command), in: change.organization())
     if outcome.position != nil, !outcome.isReplay {
       try await send(token, to: payload.email, payload.role, in: change)
@@ -89,9 +90,12 @@ struct InvitationRoutes: RouteGroup {
     guard let email, let address = EmailAddress(email) else {
       throw Problem(.invitationClosed, "the person was erased")
     }
+    let subject = try await services.personalData.subject(
+      with: address, isKept: false, deadline: context.deadline)
+    let userID = try await owner(of: address, subject.userID, change)
     let token = change.newToken(.invitation)
     let outcome = try await change.outcome(
-      of: .invitation(.resend(id, tokenHash: services.hasher.secret(token).hash)),
+      of: .invitation(.resend(id, tokenHash: services.hasher.secret(token).hash, userID: userID)),
       in: change.organization())
     if outcome.position != nil, !outcome.isReplay {
       try await send(token, to: address, row.invitation.role, in: change)
@@ -128,7 +132,8 @@ struct InvitationRoutes: RouteGroup {
   private func answer(
     _ request: Request, _ context: APIContext
   ) async throws -> (ChangeRequest, InvitationRow, hash: String) {
-    let change = try await ChangeRequest(request, context, services, ifMatch: .ignored)
+    let change = try await ChangeRequest(
+      request, context, services, by: .person, ifMatch: .ignored)
     let userID = try change.user()
     let payload = try InvitationTokenPayload(context.body)
     guard TokenFormat.invitation.matches(payload.token) else { throw Problem(.notFound) }
@@ -149,6 +154,16 @@ struct InvitationRoutes: RouteGroup {
     return (change, row, services.hasher.secret(payload.token).hash)
   }
 
+  /// Who has the address: whoever proved it, or a member who signs in with it.
+  private func owner(
+    of email: EmailAddress, _ known: UserID?, _ change: ChangeRequest
+  ) async throws -> UserID? {
+    if let known { return known }
+    let rows = try await change.reads.rows(
+      MembershipTable.members(withEmail: email, in: change.organization()))
+    return try rows.first.map { UserID(try $0.decode(UUID.self)) }
+  }
+
   private func send(
     _ token: String, to email: EmailAddress, _ role: Role, in change: ChangeRequest
   ) async throws {
@@ -161,7 +176,7 @@ struct InvitationRoutes: RouteGroup {
   }
 
   private func invitationID(_ context: APIContext) throws -> InvitationID {
-    guard let id = context.parameters.get("invitation").flatMap(InvitationID.init) else {
+    guard let id = context.pathParameters["invitation"].flatMap(InvitationID.init) else {
       throw Problem(.notFound)
     }
     return id

@@ -54,18 +54,24 @@ struct TransferOwnershipPayload {
   }
 }
 
+extension Role {
+  var permissionsJSON: JSONArray {
+    var permissions = JSONArray()
+    for permission in Permission.allCases where may(permission) {
+      permissions.append(permission.rawValue)
+    }
+    return permissions
+  }
+}
+
 /// `GET /v1/roles`: the table of permissions by role, as the check goes by it.
 enum RolePayloads {
   static let roles: Reply = {
     var data = JSONArray()
     for role in Role.allCases {
-      var permissions = JSONArray()
-      for permission in Permission.allCases where role.may(permission) {
-        permissions.append(permission.rawValue)
-      }
       var object = JSONObject()
       object.set("role", role.rawValue)
-      object.set("permissions", permissions)
+      object.set("permissions", role.permissionsJSON)
       data.append(object)
     }
     var body = JSONObject()

@@ -85,7 +85,7 @@ struct MemberRoutes: RouteGroup {
 
   private func leave(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .organizationRead, ifMatch: .ignored)
+      request, context, services, may: .organizationRead, by: .person, ifMatch: .ignored)
     try NoPayload.check(context.body)
     return try await change.carryOut(.member(.remove(change.user())))
   }
@@ -98,7 +98,7 @@ struct MemberRoutes: RouteGroup {
   }
 
   private func userID(_ context: APIContext) throws -> UserID {
-    guard let id = context.parameters.get("user").flatMap(UserID.init) else {
+    guard let id = context.pathParameters["user"].flatMap(UserID.init) else {
       throw Problem(.notFound)
     }
     return id

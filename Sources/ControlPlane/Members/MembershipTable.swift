@@ -1,6 +1,7 @@
 import Domain
 import EventStore
 import FoundationEssentials
+import Mail
 import Postgres
 
 /// A row of `memberships`.
@@ -50,7 +51,7 @@ enum MembershipTable: EntityTable {
     """
   }
 
-  /// The organizations that a user is a member of, with the role: of ``MembershipTable/roles(_:)``.
+  /// The organizations that a user is a member of, with their role in each.
   static func memberships(of userID: UserID) -> Query {
     """
     SELECT organization_id, role FROM memberships WHERE user_id = \(userID.uuid) \
@@ -63,6 +64,15 @@ enum MembershipTable: EntityTable {
     """
     SELECT organization_id FROM memberships JOIN organizations USING (organization_id) \
     WHERE user_id = \(userID.uuid) AND archived_at IS NULL ORDER BY organization_id
+    """
+  }
+
+  /// The members whose address this is, as their identity provider says.
+  static func members(withEmail email: EmailAddress, in organization: OrganizationID) -> Query {
+    """
+    SELECT user_id FROM memberships JOIN users USING (user_id) \
+    WHERE organization_id = \(organization.uuid) AND lower(email) = \(email.normalized) \
+    ORDER BY user_id LIMIT 1
     """
   }
 

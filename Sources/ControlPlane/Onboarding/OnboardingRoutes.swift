@@ -46,10 +46,8 @@ struct OnboardingRoutes: RouteGroup {
   /// Only by the platform: what a member does is a fact of its own.
   private func recordFact(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .onboardingWrite, or: .platformAdmins, ifMatch: .ignored)
-    guard change.isPlatformAdmin else {
-      throw Problem(.forbidden, "only the platform reports facts")
-    }
+      request, context, services, may: .onboardingWrite, or: .platformAdmins, by: .platformAdmin,
+      ifMatch: .ignored)
     let payload = try OnboardingFactPayload(context.body)
     return try await change.carryOut(.onboarding(.record(payload.step)))
   }

@@ -17,7 +17,7 @@ struct OrganizationRoutes: RouteGroup {
 
   private func create(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, ifMatch: .ignored)
+      request, context, services, by: .person, ifMatch: .ignored)
     let owner = try change.user()
     let payload = try CreateOrganizationPayload(context.body)
     let id = OrganizationID(Identifiers.next())

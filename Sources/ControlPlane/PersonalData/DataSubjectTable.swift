@@ -27,6 +27,13 @@ enum DataSubjectTable {
     "UPDATE data_subjects SET user_id = \(userID.uuid) WHERE subject_id = \(id.uuid)"
   }
 
+  static func claim(emailHash: [UInt8], for userID: UserID) -> Query {
+    """
+    UPDATE data_subjects SET user_id = \(userID.uuid) \
+    WHERE email_hash = \(emailHash) AND user_id IS NULL
+    """
+  }
+
   private static let columns = Query(
     unchecked: "subject_id, user_id, sealed_key, key_version")
 }

@@ -21,7 +21,7 @@ package struct PersonalData: Sendable {
 
   private let pool: Pool
   private let keys: KeyRing
-  private let lookupKey: [UInt8]
+  private let lookup: HMACSHA256
 
   /// - Parameters:
   ///   - pool: what may write; subjects are rarely written.
@@ -29,7 +29,7 @@ package struct PersonalData: Sendable {
   package init(pool: Pool, keys: KeyRing, hasher: TokenHasher) {
     self.pool = pool
     self.keys = keys
-    lookupKey = hasher.derivedKey(for: "addresses")
+    lookup = HMACSHA256(key: hasher.derivedKey(for: "addresses"))
   }
 
   /// The person with this address, made on first sight.
@@ -39,7 +39,7 @@ package struct PersonalData: Sendable {
   func subject(
     with email: EmailAddress, isKept: Bool, deadline: ContinuousClock.Instant
   ) async throws -> Subject {
-    let hash = HMACSHA256.authenticationCode(for: Array(email.normalized.utf8), key: lookupKey)
+    let hash = hash(of: email)
     let id = DataSubjectID(Identifiers.next())
     let key = SecureRandom.bytes(AES256GCM.keySize)
     let sealedKey = try keys.seal(key, for: id.uuid.place)
@@ -92,6 +92,20 @@ package struct PersonalData: Sendable {
     try await pool.withConnection(deadline: deadline) { session in
       _ = try session.execute(DataSubjectTable.link(id, to: userID), deadline: deadline)
     }
+  }
+
+  /// Makes whoever has the address own what is known of it, unless somebody proved to have it before.
+  func claim(
+    _ email: EmailAddress, for userID: UserID, deadline: ContinuousClock.Instant
+  ) async throws {
+    let claim = DataSubjectTable.claim(emailHash: hash(of: email), for: userID)
+    try await pool.withConnection(deadline: deadline) { session in
+      _ = try session.execute(claim, deadline: deadline)
+    }
+  }
+
+  private func hash(of email: EmailAddress) -> [UInt8] {
+    lookup.authenticationCode(for: email.normalized.utf8)
   }
 
   /// Nil when the subject was erased.

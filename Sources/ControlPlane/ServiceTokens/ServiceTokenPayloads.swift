@@ -48,6 +48,9 @@ struct CreateServiceTokenPayload {
       otherwise: "must be an id that starts with prj_"
     )?.compactMap { ProjectID($0) }
     let expiresAt = reader.future("expires_at", after: now, within: ServiceToken.longestLife)
+    if let projectIDs, Set(projectIDs).count < projectIDs.count {
+      reader.refuse("project_ids", "duplicate", "must name each project once")
+    }
     if role == .owner { reader.refuse("role", "choice", "a token cannot be an owner") }
     try reader.finish()
     guard let name, let role, let expiresAt else { throw Problem(.invalidRequest) }

@@ -126,14 +126,14 @@ extension ServiceTokenRow {
     if let formerHash, let formerUntil {
       // Whose last four characters nobody asks for any more.
       former = ServiceToken.Former(
-        secret: TokenSecret(hash: Base64URL.encode(formerHash), lastFour: ""),
+        secret: TokenSecret(hashBytes: formerHash, lastFour: ""),
         until: Timestamp(formerUntil))
     }
     self.init(
       organizationID: OrganizationID(organizationID), id: ServiceTokenID(id),
       token: ServiceToken(
         name: name, role: role, projectIDs: projectIDs?.map { ProjectID($0) },
-        secret: TokenSecret(hash: Base64URL.encode(hash), lastFour: lastFour), former: former,
+        secret: TokenSecret(hashBytes: hash, lastFour: lastFour), former: former,
         expiresAt: Timestamp(expiresAt), revokedAt: revokedAt.map(Timestamp.init),
         createdBy: Actor(kind: byKind, id: byID), version: version,
         createdAt: Timestamp(createdAt), updatedAt: Timestamp(updatedAt)),

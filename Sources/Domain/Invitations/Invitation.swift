@@ -205,11 +205,12 @@ package struct Invitation: Equatable, Sendable, Codable, Identified {
 // MARK: Commands and decide
 
 package enum InvitationCommand: Equatable, Sendable {
-  /// `userID` is who the address is known to belong to, if anybody.
+  // `userID` is who the address is known to belong to, if anybody.
+
   case create(
     InvitationID, role: Role, subject: DataSubjectID, email: String, tokenHash: String,
     userID: UserID?)
-  case resend(InvitationID, tokenHash: String)
+  case resend(InvitationID, tokenHash: String, userID: UserID?)
   case revoke(InvitationID)
   /// By whoever showed the token and proved to have the address.
   case accept(InvitationID, tokenHash: String, by: UserID)
@@ -217,7 +218,7 @@ package enum InvitationCommand: Equatable, Sendable {
 
   package var invitationID: InvitationID {
     switch self {
-    case .create(let id, _, _, _, _, _), .resend(let id, _), .revoke(let id),
+    case .create(let id, _, _, _, _, _), .resend(let id, _, _), .revoke(let id),
       .accept(let id, _, _), .decline(let id, _):
       id
     }
@@ -232,12 +233,7 @@ extension Workspace {
     if case .create(let id, let role, let subject, let email, let hash, let userID) = command {
       guard invitations[id] == nil else { return [] }
       try requireGrant(role, by: context.actor)
-      if let userID, members[userID] != nil { throw .alreadyMember }
-      let isInvited = invitations.values.contains {
-        $0.subjectID == subject && $0.status(at: context.time) == .pending
-      }
-      if isInvited { throw .alreadyInvited }
-      try requireRoom(for: .members, in: context)
+      try requirePlace(for: subject, userID, in: context)
       return [
         .invitation(
           .created(
@@ -250,17 +246,29 @@ extension Workspace {
     return try decide(command, on: invitation, in: context).map { $0 }
   }
 
+  /// A person takes one place, and only where there is one.
+  private func requirePlace(
+    for subject: DataSubjectID, _ userID: UserID?, in context: CommandContext
+  ) throws(Rejection) {
+    if let userID, members[userID] != nil { throw .alreadyMember }
+    let isInvited = invitations.values.contains {
+      $0.subjectID == subject && $0.status(at: context.time) == .pending
+    }
+    if isInvited { throw .alreadyInvited }
+    try requireRoom(for: .members, in: context)
+  }
+
   private func decide(
     _ command: InvitationCommand, on invitation: Invitation, in context: CommandContext
   ) throws(Rejection) -> [WorkspaceEvent] {
     let status = invitation.status(at: context.time)
     switch command {
     case .create: return []
-    case .resend(let id, let hash):
+    case .resend(let id, let hash, let userID):
       guard status == .pending || status == .expired else { throw .invitationClosed(status) }
       try requireGrant(invitation.role, by: context.actor)
       // An expired one has lost its place.
-      if status == .expired { try requireRoom(for: .members, in: context) }
+      if status == .expired { try requirePlace(for: invitation.subjectID, userID, in: context) }
       return [
         .invitation(
           .resent(

@@ -52,6 +52,36 @@ import Testing
     for secret in [email, first, second] { #expect(!events.contains(secret)) }
   }
 
+  @Test func `nobody is invited to where they are`() async throws {
+    let plane = try await TestControlPlane.shared
+    let mail = "\(UUID())@example.com"
+    let owner = try plane.signIn(mail)
+    let path = try await owner.makeOrganization()
+    let invited = try await owner.post(
+      "\(path)/invitations", #"{"email":"\#(mail.uppercased())","role":"viewer"}"#)
+    #expect(invited.status == 409, "\(invited.text)")
+    #expect(try invited.json["type"]?.string?.hasSuffix("already-member") == true)
+  }
+
+  @Test(arguments: [
+    ("POST", "/v1/organizations"), ("POST", "/v1/me/tokens"), ("POST", "/v1/invitations/accept"),
+    ("DELETE", "/v1/users/\(UserID(UUID()))"),
+  ])
+  func `what only a person may do is refused before anything is read`(
+    method: String, path: String
+  ) async throws {
+    let plane = try await TestControlPlane.shared
+    let owner = try plane.signIn("\(UUID())@example.com")
+    let soon = Timestamp.now.advanced(by: 86_400_000_000).rfc3339
+    let made = try await owner.post(
+      "\(owner.makeOrganization())/service-tokens",
+      #"{"name":"CI","role":"admin","expires_at":"\#(soon)"}"#)
+    let token = owner.with(token: try #require(made.json["token"]?.string))
+    let refused = try await token.send(
+      method, "\(path)?bogus=1", headers: ["Idempotency-Key": ""])
+    #expect(refused.status == 403, "\(refused.text)")
+  }
+
   @Test func `a service token does what it is for, until it is rotated or revoked`() async throws {
     let plane = try await TestControlPlane.shared
     let owner = try plane.signIn("\(UUID())@example.com")
@@ -103,12 +133,23 @@ import Testing
       let id = try await ada.userID(plane)
       _ = try await ada.makeProject(in: path, "Hers")
       let alone = try await ada.makeOrganization("Alone")
-      // A workspace of her own would be left without an owner.
+      let elsewhere = try await owner.makeOrganization("Elsewhere")
+      let pending = try await owner.post(
+        "\(elsewhere)/invitations", #"{"email":"\#(mail)","role":"viewer"}"#)
+      #expect(try pending.json["email"]?.string == mail)
+      // A workspace of her own would be left without an owner: nothing is done, and a dry run says so.
+      #expect(try await ada.send("DELETE", "/v1/users/\(id)?dry_run=true").status == 409)
       #expect(try await ada.send("DELETE", "/v1/users/\(id)").status == 409)
+      #expect(try await ada.get(path).status == 200)
       #expect(try await owner.send("DELETE", "/v1/users/\(id)").status == 404)
       #expect(try await ada.post("\(alone)/archive", headers: ["If-Match": "*"]).status == 200)
       let erased = try await ada.send("DELETE", "/v1/users/\(id)")
       #expect(erased.status == 204, "\(erased.text)")
+      // The identity provider still vouches for her, and would make a new user of her.
+      #expect(try await ada.get("/v1/me").status == 401)
+      let invitations = try await owner.get("\(elsewhere)/invitations")
+      #expect(try invitations.json["data"]?.array?.count == 1)
+      #expect(!invitations.text.contains(mail))
 
       #expect(try await plane.client.get("/v1/me").status == 200)
       let audit = try await owner.get("\(path)/audit-events").text

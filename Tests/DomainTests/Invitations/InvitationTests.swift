@@ -59,7 +59,10 @@ extension WorkspaceEvent {
   static func decline(_ hash: String = "hash") -> WorkspaceCommand {
     .invitation(.decline(firstInvitation, tokenHash: hash))
   }
-  static let resend = WorkspaceCommand.invitation(.resend(firstInvitation, tokenHash: "new"))
+  static func resend(userID: UserID?) -> WorkspaceCommand {
+    .invitation(.resend(firstInvitation, tokenHash: "new", userID: userID))
+  }
+  static let resend = resend(userID: nil)
   static let revoke = WorkspaceCommand.invitation(.revoke(firstInvitation))
   static let changes = [accept(), decline(), resend, revoke]
   static let closings: [(WorkspaceEvent, Invitation.Status)] = [
@@ -156,6 +159,17 @@ extension WorkspaceEvent {
   @Test func `a member cannot join again`() {
     given(.created, .ownerAdded, .invited(), .joined(guest, as: .viewer))
       .when(Self.accept(), by: .user(guest)).thenRejected(.alreadyMember)
+  }
+
+  @Test func `an expired one is not sent again beside a newer one for the same address`() {
+    given(.created, .ownerAdded, .invited(), .invited(secondInvitation, at: Self.expiry))
+      .when(Self.resend, by: .user(owner), at: Self.expiry).thenRejected(.alreadyInvited)
+  }
+
+  @Test func `an expired one is not sent again to a member`() {
+    given(.created, .ownerAdded, .invited(), .joined(guest, as: .viewer))
+      .when(Self.resend(userID: guest), by: .user(owner), at: Self.expiry)
+      .thenRejected(.alreadyMember)
   }
 
   // MARK: Limited
