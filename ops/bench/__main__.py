@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+import access
 import fixtures
 import growth
 from compare import compare
@@ -54,6 +55,7 @@ def measure(options, directory, postgres, results, report):
         postgres.sql("-f", HERE / "stored_function.sql")
         results["compared"] = compare(
             load, server, options.floor, few, options.connections, options.rounds, report)
+        results["access"] = access.measure(load, server, directory, 32, options.rounds, report)
         if options.quick:
             return
         growth.fill(load, server, few, options.events, 240, report)

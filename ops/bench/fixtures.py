@@ -12,31 +12,32 @@ from processes import TOKEN
 class Client:
     """A connection per thread, kept open."""
 
-    def __init__(self, port):
+    def __init__(self, port, token=TOKEN):
         self.port = port
+        self.token = token
         self.threads = threading.local()
 
-    def request(self, method, path, body=None):
-        """The reply's bytes; anything but a 2xx raises."""
+    def request(self, method, path, body=None, field=None):
+        """The reply's bytes, or a field of its JSON; anything but a 2xx raises."""
         if not hasattr(self.threads, "connection"):
             self.threads.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection = self.threads.connection
         connection.request(
             method, path, json.dumps(body) if body else None,
-            {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read()
         if not 200 <= response.status < 300:
             raise RuntimeError(f"{method} {path}: {response.status} {text.decode()}")
-        return text
+        return json.loads(text)[field] if field else text
 
     def create(self, path, body):
-        return json.loads(self.request("POST", path, body))["id"]
+        return self.request("POST", path, body, field="id")
 
 
-def make(port, workspaces, projects, prefix):
+def make(port, workspaces, projects, prefix, client=None):
     """The paths of new projects, that many in each of that many new workspaces."""
-    client = Client(port)
+    client = client or Client(port)
     root = "/v1/organizations"
 
     def workspace(number):

@@ -36,14 +36,14 @@ class Load:
         self.seconds = seconds
         self.run = 0
 
-    def wrk(self, script, port, targets, connections, pid, seconds=None):
+    def wrk(self, script, port, targets, connections, pid, seconds=None, token=TOKEN):
         """`targets` is a file of request paths, of which `pid` answers."""
         self.run += 1
         threads = min(2, connections)
         command = [
             "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds or self.seconds}s",
             "--timeout", "10s", "-s", HERE / script, f"http://127.0.0.1:{port}", "--", targets,
-            threads, self.run, TOKEN,
+            threads, self.run, token,
         ]
         output, spent = self.timed(command, pid)
         result = json.loads(output.strip().splitlines()[-1])
@@ -53,10 +53,11 @@ class Load:
             result["requests"], result["requests"] / result["seconds"], result["p50_ms"],
             result["p99_ms"], spent)
 
-    def commands(self, server, targets, connections, seconds=None):
+    def commands(self, server, targets, connections, seconds=None, token=TOKEN):
         """Changes over HTTP, and proof that every one of them appended an event."""
         before = self.events(server.database)
-        result = self.wrk("command.lua", server.port, targets, connections, server.pid, seconds)
+        result = self.wrk(
+            "command.lua", server.port, targets, connections, server.pid, seconds, token)
         appended = self.events(server.database) - before
         # What was on its way when wrk stopped is appended too, without being counted.
         if not result.count <= appended <= result.count + connections:

@@ -166,11 +166,11 @@ class Server:
     def running(cls, signalbox, postgres, log, database="signalbox"):
         port = free_port()
         with open(log, "ab") as errors, child(
-            [signalbox, "serve", "--port", port],
+            [signalbox, "serve", "--port", port, "--dev-identity"],
             env={
                 **os.environ, "DATABASE_URL": postgres.url(database),
                 "SIGNALBOX_BOOTSTRAP_TOKEN": TOKEN, "SIGNALBOX_RATE_LIMITS": "off",
-                "SIGNALBOX_PLANS": str(PLANS)},
+                "SIGNALBOX_PLANS": str(PLANS), "SIGNALBOX_ALLOW_DEV_IDENTITY": "1"},
             stdout=subprocess.DEVNULL, stderr=errors,
         ) as process:
             yield cls(process, port, database, await_ok(process, port))

@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import operator
 
+from access import KINDS
 from compare import WAYS
 
 
@@ -35,6 +36,14 @@ def goals(results):
     if 8 in compared:
         p99 = compared[8]["ways"]["b"]["p99_ms"]
         found.append(Goal("p99 of (b) at 8 connections", 6, most, p99, " ms"))
+    for kind, works in results["access"]["tokens"].items():
+        for work, figures in works.items():
+            if kind != KINDS[0]:
+                name = f"{work} with a {kind} / with a {KINDS[0]}"
+                found.append(Goal(name, 0.9, least, figures["ratio"]))
+    for work, figures in results["access"]["row_security"].items():
+        name = f"{work} with row security / without"
+        found.append(Goal(name, 0.9, least, figures["ratio"]))
     if growth:
         count = f"{growth['long_log']['events']:,}"
         for connections, ratio in growth["long_log/short_log"].items():
@@ -66,6 +75,7 @@ def table(results):
                 f"{way['postgres_us']:>12.0f}")
         ratios = "   ".join(f"{key} = {value:.2f}" for key, value in result["ratios"].items())
         lines.append(f"{'':>6}{ratios}   RSS {result['rss_mib']:.0f} MiB\n")
+    lines += access_lines(results["access"])
     if growth := results.get("growth"):
         lines += growth_lines(growth)
     lines.append("Goals")
@@ -75,6 +85,18 @@ def table(results):
             f"  {'pass' if goal.passed else 'FAIL'}  {goal.name}: {goal.figure:.2f}{goal.unit} "
             f"({sign} {goal.limit:g}{goal.unit})")
     return "\n".join(lines)
+
+
+def access_lines(access):
+    lines = [f"{'Per second at ' + str(access['connections']):<38}{'reads':>20}{'commands':>20}"]
+    for kind, works in access["tokens"].items():
+        columns = "".join(f"{figures['per_second']:>20,.0f}" for figures in works.values())
+        lines.append(f"  {kind:<36}{columns}")
+    for work, figures in access["row_security"].items():
+        lines.append(
+            f"  {work}: {figures['per_second']:,.0f}, of what it is without row security "
+            f"{figures['ratio']:.2f}")
+    return lines + [""]
 
 
 def growth_lines(growth):
