@@ -81,7 +81,7 @@ package struct ControlPlane: Sendable {
       personalData: PersonalData(
         pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
-      hasher: configuration.hasher, plans: configuration.plans)
+      hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits)
     background = [
       serviceTokenUses, UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },

@@ -13,6 +13,7 @@ package struct Services: Sendable {
   let invitationMail: InvitationMail
   package let hasher: TokenHasher
   let plans: PlanCatalog
+  let limiter: RateLimiter
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
 
@@ -20,7 +21,7 @@ package struct Services: Sendable {
   init(
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
-    hasher: TokenHasher, plans: PlanCatalog
+    hasher: TokenHasher, plans: PlanCatalog, limiter: RateLimiter
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -28,6 +29,7 @@ package struct Services: Sendable {
     self.invitationMail = invitationMail
     self.hasher = hasher
     self.plans = plans
+    self.limiter = limiter
     self.commands = commands
     self.reads = reads
     cursors = CursorSealer(key: hasher.derivedKey(for: "cursors"))

@@ -60,6 +60,50 @@ extension FaultTests {
       }
     }
 
+    @Test func `a sole reader that is stopped reads nothing stale when it goes on`() async throws {
+      try await FaultRun.with { run in
+        let other = try ServerProcess(directory: run.directory, database: run.database.url)
+        defer { other.killNow() }
+        try await other.start()
+        let made = try await request("POST", "/v1/organizations", #"{"name":"Before"}"#, run.server)
+        let path = "/v1/organizations/\(made["id"]?.string ?? "")"
+        let patience = ContinuousClock.now + .seconds(30)
+        while try await run.database.count(
+          "SELECT count(*) FROM event_log_head WHERE sole_reader IS NOT NULL") == 0
+        {
+          try #require(ContinuousClock.now < patience, "nobody reads without asking")
+          #expect(try await request("GET", path, "", run.server)["name"] == .string("Before"))
+        }
+        #expect(try await request("GET", path, "", run.server)["name"] == .string("Before"))
+        run.server.signal(SIGSTOP)
+        let changed = try await request("PATCH", path, #"{"name":"After"}"#, other)
+        #expect(changed["name"] == .string("After"), run.hint)
+        async let read = request("GET", path, "", run.server)
+        // The request is there when the replica goes on.
+        try await Task.sleep(for: .milliseconds(30))
+        run.server.signal(SIGCONT)
+        #expect(try await read["name"] == .string("After"), run.hint)
+      }
+    }
+
+    private func request(
+      _ method: String, _ path: String, _ body: String, _ server: ServerProcess
+    ) async throws -> JSONValue {
+      let port = server.port
+      return try await onThread { () throws in
+        var connection = try HTTPConnection(port: port)
+        let response = try connection.send(
+          head: """
+            \(method) \(path) HTTP/1.1\r
+            Authorization: Bearer \(ServerProcess.token)\r
+            Content-Type: application/json\r
+            If-Match: *\r
+
+            """, body: Array(body.utf8), patience: Client.deadline)
+        return try JSONValue.parse(response.body)
+      }
+    }
+
     /// Stops a replica between the two round trips of a transaction.
     private func stopInTransaction(_ replica: ServerProcess, _ run: FaultRun) async throws {
       while true {

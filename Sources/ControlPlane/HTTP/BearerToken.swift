@@ -11,20 +11,22 @@ package struct BearerToken: Sendable, CustomStringConvertible {
   /// nothing was sent, else `invalid_request`.
   package init(_ headers: HTTPFields) throws(Problem) {
     let lines = headers[values: .authorization]
-    guard let line = lines.first else { throw Self.challenge() }
-    let scheme = line.utf8.prefix { $0 != UInt8(ascii: " ") }
-    let token = line.utf8[scheme.endIndex...].drop { $0 == UInt8(ascii: " ") }
-    guard lines.count == 1, line.utf8.count <= 8 << 10, Self.isBearer(scheme),
-      Self.isToken68(token)
-    else {
+    guard var line = lines.first else { throw Self.challenge() }
+    let token = line.utf8.count <= 8 << 10 ? line.withUTF8 { Self.token(in: $0) } : nil
+    guard lines.count == 1, let token else {
       throw Self.challenge(.invalidRequest, "expected one Authorization: Bearer <token>")
     }
-    value = String(Substring(token))
+    value = token
   }
 
-  /// RFC 9110 §11.1: the scheme's case does not matter.
-  private static func isBearer(_ scheme: Substring.UTF8View) -> Bool {
-    scheme.count == 6 && zip(scheme, "bearer".utf8).allSatisfy { $0 | 0x20 == $1 }
+  private static func token(in line: UnsafeBufferPointer<UInt8>) -> String? {
+    // RFC 9110 §11.1: the scheme's case does not matter.
+    let scheme = line.prefix { $0 != UInt8(ascii: " ") }
+    guard scheme.count == 6, zip(scheme, "bearer".utf8).allSatisfy({ $0 | 0x20 == $1 }) else {
+      return nil
+    }
+    let token = line[scheme.endIndex...].drop { $0 == UInt8(ascii: " ") }
+    return isToken68(token) ? String(decoding: token, as: UTF8.self) : nil
   }
 
   /// RFC 6750 §3.1.
@@ -41,10 +43,10 @@ package struct BearerToken: Sendable, CustomStringConvertible {
   }
 
   /// Whether a text can be sent as a token at all.
-  package static func isWellFormed(_ text: String) -> Bool { isToken68(text.utf8[...]) }
+  package static func isWellFormed(_ text: String) -> Bool { isToken68(text.utf8) }
 
   /// RFC 9110 §11.2: letters, digits and `-._~+/`, then any number of `=`.
-  private static func isToken68(_ text: Substring.UTF8View) -> Bool {
+  private static func isToken68(_ text: some Collection<UInt8>) -> Bool {
     var hasEnded = false
     for byte in text {
       switch byte {

@@ -26,6 +26,7 @@ struct InvitationRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .invitationWrite, ifMatch: .ignored)
     let payload = try CreateInvitationPayload(context.body)
+    try countMail(change, context)
     let subject = try await services.personalData.subject(
       with: payload.email, isKept: !change.isDryRun, deadline: context.deadline)
     let token = change.newToken(.invitation)
@@ -82,6 +83,7 @@ struct InvitationRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .invitationWrite, ifMatch: .ignored)
     try NoPayload.check(context.body)
+    try countMail(change, context)
     let id = try invitationID(context)
     let rows = try await change.reads.rows(InvitationTable.find(id, in: change.organization()))
     guard let row = try rows.first.map({ try InvitationRow($0) }) else { throw Problem(.notFound) }
@@ -173,6 +175,12 @@ struct InvitationRoutes: RouteGroup {
     guard services.invitationMail.send(token, to: email, organization: name, role: role) else {
       throw Problem.unavailable(retryAfter: 60, "the invitation was made, but mail cannot be sent")
     }
+  }
+
+  /// - Throws: a ``Problem`` of 429.
+  private func countMail(_ change: ChangeRequest, _ context: APIContext) throws(Problem) {
+    guard !change.isDryRun else { return }
+    try context.exchange.require(services.limiter.invites(to: change.organization().uuid))
   }
 
   private func invitationID(_ context: APIContext) throws -> InvitationID {

@@ -14,6 +14,7 @@ extension HTTPField.Name {
 package struct RateLimitFields: Sendable {
   private let callers: HTTPField
   private let attempts: HTTPField
+  private let invitations: HTTPField
 
   /// Writes the policies down, once.
   package init(_ limiter: RateLimiter) {
@@ -25,6 +26,7 @@ package struct RateLimitFields: Sendable {
     }
     callers = list(.principal, .workspace)
     attempts = list(.address)
+    invitations = list(.invitation)
   }
 
   /// Appends `RateLimit-Policy` and `RateLimit`, and to a refusal `Retry-After` (RFC 9110 §10.2.3),
@@ -33,6 +35,7 @@ package struct RateLimitFields: Sendable {
     switch decision.policy.kind {
     case .principal, .workspace: fields.append(callers)
     case .address: fields.append(attempts)
+    case .invitation: fields.append(invitations)
     }
     fields.append(HTTPField(name: .rateLimit, value: Self.item(decision)))
     if !decision.isAllowed {

@@ -8,6 +8,8 @@ package struct RateLimitPolicy: Hashable, Sendable {
     case workspace
     /// Attempts to authenticate that failed, from one IPv4 address or IPv6 /64.
     case address
+    /// Mails to whoever is invited to one workspace.
+    case invitation
   }
 
   package let kind: Kind
@@ -55,4 +57,7 @@ extension RateLimitPolicy {
   /// One failure a second, 30 at once: an office whose tokens have just expired is let in again
   /// within half a minute; whoever tries tokens does not get far.
   package static let address = RateLimitPolicy(.address, quota: 60, burst: 30)
+  /// A hundred mails an hour, 300 at once: a company may move in within an afternoon, and nobody is a spammer through us.
+  package static let invitation = RateLimitPolicy(
+    .invitation, quota: 100, window: 3600, burst: 300)
 }

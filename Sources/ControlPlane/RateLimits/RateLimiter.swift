@@ -11,22 +11,26 @@ package final class RateLimiter: Sendable {
   private let principals: BucketTable<UUID>
   private let workspaces: BucketTable<UUID>
   private let addresses: BucketTable<UInt128>
+  private let invitations: BucketTable<UUID>
 
   /// - Parameter capacity: the most buckets there may be of each kind, of some 60 bytes each.
   /// - Precondition: each policy is of its kind, and `capacity` is at least 16.
   package init(
     isEnabled: Bool = true, principal: RateLimitPolicy = .principal,
     workspace: RateLimitPolicy = .workspace, address: RateLimitPolicy = .address,
-    capacity: Int = 100_000, origin: ContinuousClock.Instant = .now
+    invitation: RateLimitPolicy = .invitation, capacity: Int = 100_000,
+    origin: ContinuousClock.Instant = .now
   ) {
     precondition(
-      principal.kind == .principal && workspace.kind == .workspace && address.kind == .address,
+      principal.kind == .principal && workspace.kind == .workspace && address.kind == .address
+        && invitation.kind == .invitation,
       "a policy of another kind")
     self.isEnabled = isEnabled
     self.origin = origin
     principals = BucketTable(principal, capacity: capacity, at: 0)
     workspaces = BucketTable(workspace, capacity: capacity, at: 0)
     addresses = BucketTable(address, capacity: capacity, at: 0)
+    invitations = BucketTable(invitation, capacity: capacity, at: 0)
   }
 
   /// The policy that is in force for a kind.
@@ -35,6 +39,7 @@ package final class RateLimiter: Sendable {
     case .principal: principals.policy
     case .workspace: workspaces.policy
     case .address: addresses.policy
+    case .invitation: invitations.policy
     }
   }
 
@@ -44,6 +49,7 @@ package final class RateLimiter: Sendable {
     case .principal: principals.count
     case .workspace: workspaces.count
     case .address: addresses.count
+    case .invitation: invitations.count
     }
   }
 
@@ -82,6 +88,14 @@ package final class RateLimiter: Sendable {
   ) -> RateLimitDecision? {
     guard isEnabled else { return nil }
     return addresses.take(Self.key(address), at: time(now))
+  }
+
+  /// Somebody is mailed an invitation to the workspace.
+  package func invites(
+    to workspace: UUID, at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard isEnabled else { return nil }
+    return invitations.take(workspace, at: time(now))
   }
 
   private func time(_ now: ContinuousClock.Instant) -> Int64 {

@@ -238,6 +238,26 @@ import Testing
     }
   }
 
+  @Test func `nobody can have mail sent without end`() async throws {
+    try await TestControlPlane.with({
+      $0.rateLimits = RateLimiter(
+        invitation: RateLimitPolicy(.invitation, quota: 60, window: 3600, burst: 2))
+    }) { planes in
+      let owner = try planes[0].signIn("owner@example.com")
+      let path = try await owner.makeOrganization()
+      let made = try await owner.post(
+        "\(path)/invitations", #"{"email":"ada@example.com","role":"viewer"}"#)
+      let resend = "\(path)/invitations/\(try made.json["id"]?.string ?? "")/resend"
+      #expect(try await owner.post("\(resend)?dry_run=true").status == 200)
+      #expect(try await owner.post(resend).status == 200)
+      let refused = try await owner.post(resend)
+      #expect(refused.status == 429)
+      #expect(refused["ratelimit"]?.hasPrefix("\"invitation\";r=0") == true)
+      #expect(refused["retry-after"] == "60")
+      #expect(try await owner.makeOrganization("Elsewhere") != path)
+    }
+  }
+
   /// The newest token that was sent to an address.
   static func token(
     to email: String, _ plane: TestControlPlane, not former: String? = nil

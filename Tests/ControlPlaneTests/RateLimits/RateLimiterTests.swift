@@ -177,7 +177,8 @@ import Testing
       #expect(limiter.check(principal: UUID(), workspace: UUID()) == nil)
       #expect(limiter.admitsAttempt(address: "192.0.2.1") == nil)
       #expect(limiter.failedAttempt(address: "192.0.2.1") == nil)
+      #expect(limiter.invites(to: UUID()) == nil)
     }
-    #expect(RateLimitPolicy.Kind.allCases.map(limiter.bucketCount) == [0, 0, 0])
+    #expect(RateLimitPolicy.Kind.allCases.map(limiter.bucketCount) == [0, 0, 0, 0])
   }
 }
