@@ -272,6 +272,20 @@ struct EmbeddedServerTests {
     }
   }
 
+  @Test func `a child holds nothing open that is ours`() throws {
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    defer { close(ends[0]) }
+    let null = open("/dev/null", O_WRONLY)
+    let child = try ChildProcess.spawn(["sleep", "60"], output: null)
+    close(null)
+    close(ends[1])
+    var readable = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+    #expect(poll(&readable, 1, 5_000) == 1, "the other end is open still")
+    kill(child, SIGKILL)
+    waitpid(child, nil, 0)
+  }
+
   @Test func `a setting that the server refuses is reported with the server's words`() async throws
   {
     try await withDirectory { directory in

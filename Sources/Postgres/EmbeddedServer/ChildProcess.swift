@@ -1,3 +1,4 @@
+import CLibPQ
 import Glibc
 
 /// Programs that are started without a shell's help, and waited for on threads that may block.
@@ -45,6 +46,8 @@ enum ChildProcess {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_adddup2(&actions, output, 1)
     posix_spawn_file_actions_adddup2(&actions, output, 2)
+    // A client's connection would not be over before the last process that holds it closes it.
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
     // Our threads block all signals, and a child would inherit that.
     var attributes = posix_spawnattr_t()
