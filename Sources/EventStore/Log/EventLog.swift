@@ -23,11 +23,15 @@ package enum EventLog {
     """
   }
 
-  /// One row when the replica has the right from now on; none when another one holds it.
+  /// One row when the replica has the right from now on; none when another one holds it, or somebody is appending: reads
+  /// wait for no writer.
   static func claimHead(for replica: UUID) -> Query {
     """
-    UPDATE event_log_head SET sole_reader = \(replica) WHERE singleton AND sole_reader IS NULL \
-    RETURNING position
+    WITH free AS ( \
+    SELECT singleton FROM event_log_head WHERE singleton AND sole_reader IS NULL \
+    FOR UPDATE SKIP LOCKED) \
+    UPDATE event_log_head AS head SET sole_reader = \(replica) FROM free \
+    WHERE head.singleton = free.singleton RETURNING position
     """
   }
 

@@ -208,7 +208,7 @@ package actor LogTail {
     guard state.withLock({ $0.lease.isWorthClaiming(at: .now) }) else { return }
     let isClaimed = try !session.execute(EventLog.claimHead(for: replica), deadline: deadline)
       .isEmpty
-    state.withLock { isClaimed ? $0.lease.claimed() : $0.lease.revoked(at: .now) }
+    state.withLock { isClaimed ? $0.lease.claimed() : $0.lease.notClaimed(at: .now) }
   }
 
   /// Goes to the end of the log without reading what lies between: all that was read before is forgotten.

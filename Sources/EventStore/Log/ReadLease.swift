@@ -14,6 +14,9 @@ struct ReadLease: Sendable {
   /// How long an answer that names this replica is good for, from when it was asked for.
   static let term: Duration = .milliseconds(50)
 
+  /// How long to wait between two attempts to claim the right.
+  private static let pause: Duration = .milliseconds(100)
+
   private let quietTime: Duration
   /// When an event of another replica was seen last, or the right was last taken away.
   private var quietSince: ContinuousClock.Instant
@@ -49,6 +52,11 @@ struct ReadLease: Sendable {
   mutating func claimed() {
     isHeld = true
     until = nil
+  }
+
+  /// Somebody else holds the right, or the head was locked: it is asked for again in a while.
+  mutating func notClaimed(at now: ContinuousClock.Instant) {
+    quietSince = now - quietTime + Self.pause
   }
 
   /// The head names this replica.

@@ -180,6 +180,23 @@ import Testing
     #expect(queries < 1_000, "5,000 reads, one after the other, cost \(queries) queries")
   }
 
+  @Test func `reads wait for nobody who appends, not even to become the sole reader`() async throws
+  {
+    try await Self.withTail(quietTime: .zero) { tail, database throws in
+      let (isLocked, locked) = AsyncStream.makeStream(of: Void.self)
+      async let lock: Void = database.withApplicationSession { session in
+        _ = try session.pipeline(["BEGIN", EventLog.lockHead], deadline: .soon)
+        locked.finish()
+        _ = try session.pipeline(["SELECT pg_sleep(3)", "ROLLBACK"], deadline: .soon)
+      }
+      for await _ in isLocked {}
+      let start = ContinuousClock.now
+      for _ in 0..<20 { _ = try await tail.settle(deadline: .soon) }
+      #expect(ContinuousClock.now - start < .seconds(2))
+      try await lock
+    }
+  }
+
   @Test func `without a database nobody is told that they are up to date`() async throws {
     var options = try await TestPostgres.database().application.asSystem
     options["dbname"] = "there_is_no_such_database"
