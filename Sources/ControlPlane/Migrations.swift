@@ -18,5 +18,8 @@ extension Migrator {
     Migration(
       number: 5, name: "sole_reader",
       sql: String(decoding: PackageResources._005_sole_reader_sql, as: UTF8.self)),
+    Migration(
+      number: 6, name: "rules",
+      sql: String(decoding: PackageResources._006_rules_sql, as: UTF8.self)),
   ])
 }
