@@ -3,20 +3,14 @@ package import EventStore
 extension Migrator {
   /// The schema of this program. To change it, add a file to `Migrations` and a line here.
   package static let signalbox = Migrator([
-    Migration(
-      number: 1, name: "event_log",
-      sql: String(decoding: PackageResources._001_event_log_sql, as: UTF8.self)),
-    Migration(
-      number: 2, name: "workspaces",
-      sql: String(decoding: PackageResources._002_workspaces_sql, as: UTF8.self)),
-    Migration(
-      number: 3, name: "people",
-      sql: String(decoding: PackageResources._003_people_sql, as: UTF8.self)),
-    Migration(
-      number: 4, name: "erased_identities",
-      sql: String(decoding: PackageResources._004_erased_identities_sql, as: UTF8.self)),
-    Migration(
-      number: 5, name: "sole_reader",
-      sql: String(decoding: PackageResources._005_sole_reader_sql, as: UTF8.self)),
+    migration(1, "event_log", PackageResources._001_event_log_sql),
+    migration(2, "workspaces", PackageResources._002_workspaces_sql),
+    migration(3, "people", PackageResources._003_people_sql),
+    migration(4, "erased_identities", PackageResources._004_erased_identities_sql),
+    migration(5, "sole_reader", PackageResources._005_sole_reader_sql),
   ])
+
+  private static func migration(_ number: Int32, _ name: String, _ sql: [UInt8]) -> Migration {
+    Migration(number: number, name: name, sql: String(decoding: sql, as: UTF8.self))
+  }
 }

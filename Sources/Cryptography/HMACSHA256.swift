@@ -37,14 +37,6 @@ package final class HMACSHA256: Sendable {
     constantTimeEquals(code, authenticationCode(for: message))
   }
 
-  package static func authenticationCode(for message: [UInt8], key: [UInt8]) -> [UInt8] {
-    HMACSHA256(key: key).authenticationCode(for: message)
-  }
-
-  package static func isValid(_ code: [UInt8], for message: [UInt8], key: [UInt8]) -> Bool {
-    HMACSHA256(key: key).isValid(code, for: message)
-  }
-
   /// A context that knows its hash but no key, duplicated for each use: looking the algorithms up
   /// takes longer than authenticating a webhook. It is never changed, so threads may share it.
   nonisolated(unsafe) private static let template: OpaquePointer = {

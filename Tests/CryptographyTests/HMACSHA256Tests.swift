@@ -36,31 +36,31 @@ struct HMACSHA256Tests {
     ),
   ])
   func `the test cases of RFC 4231`(key: [UInt8], message: [UInt8], expected: String) {
-    #expect(HMACSHA256.authenticationCode(for: message, key: key) == hex(expected))
-    #expect(HMACSHA256.isValid(hex(expected), for: message, key: key))
+    #expect(HMACSHA256(key: key).authenticationCode(for: message) == hex(expected))
+    #expect(HMACSHA256(key: key).isValid(hex(expected), for: message))
   }
 
   @Test func `neither an empty key nor an empty message takes over an earlier one`() {
     // RFC 2104 pads a short key with zeros, so no key and a key of zeros are one.
-    _ = HMACSHA256.authenticationCode(for: [9], key: [9])
+    _ = HMACSHA256(key: [9]).authenticationCode(for: [9])
     let expected = hex("b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad")
-    #expect(HMACSHA256.authenticationCode(for: [], key: []) == expected)
-    #expect(HMACSHA256.authenticationCode(for: [], key: [0, 0]) == expected)
+    #expect(HMACSHA256(key: []).authenticationCode(for: []) == expected)
+    #expect(HMACSHA256(key: [0, 0]).authenticationCode(for: []) == expected)
   }
 
   @Test func `a code with any bit changed, truncated or extended is not valid`() {
     let key = SecureRandom.bytes(32)
-    let code = HMACSHA256.authenticationCode(for: [1, 2, 3], key: key)
+    let code = HMACSHA256(key: key).authenticationCode(for: [1, 2, 3])
     for bit in 0..<256 {
       var forged = code
       forged[bit / 8] ^= 1 << (bit % 8)
-      #expect(!HMACSHA256.isValid(forged, for: [1, 2, 3], key: key))
+      #expect(!HMACSHA256(key: key).isValid(forged, for: [1, 2, 3]))
     }
-    #expect(!HMACSHA256.isValid([], for: [1, 2, 3], key: key))
-    #expect(!HMACSHA256.isValid(Array(code.dropLast()), for: [1, 2, 3], key: key))
-    #expect(!HMACSHA256.isValid(code + [0], for: [1, 2, 3], key: key))
-    #expect(!HMACSHA256.isValid(code, for: [1, 2], key: key))
-    #expect(HMACSHA256.isValid(code, for: [1, 2, 3], key: key))
+    #expect(!HMACSHA256(key: key).isValid([], for: [1, 2, 3]))
+    #expect(!HMACSHA256(key: key).isValid(Array(code.dropLast()), for: [1, 2, 3]))
+    #expect(!HMACSHA256(key: key).isValid(code + [0], for: [1, 2, 3]))
+    #expect(!HMACSHA256(key: key).isValid(code, for: [1, 2]))
+    #expect(HMACSHA256(key: key).isValid(code, for: [1, 2, 3]))
   }
 
   @Test func `the constant-time comparison means the same as ==`() {
@@ -73,12 +73,12 @@ struct HMACSHA256Tests {
   }
 
   @Test func `threads do not disturb each other`() async {
-    let expected = (0..<100).map { HMACSHA256.authenticationCode(for: [UInt8($0)], key: [7]) }
+    let expected = (0..<100).map { HMACSHA256(key: [7]).authenticationCode(for: [UInt8($0)]) }
     await withTaskGroup(of: Bool.self) { group in
       for _ in 0..<8 {
         group.addTask {
           (0..<5_000).allSatisfy {
-            HMACSHA256.isValid(expected[$0 % 100], for: [UInt8($0 % 100)], key: [7])
+            HMACSHA256(key: [7]).isValid(expected[$0 % 100], for: [UInt8($0 % 100)])
           }
         }
       }

@@ -42,7 +42,7 @@ struct ForgedTokenTests {
     let secrets = try key.publicForms()
     for (secret, algorithm) in secrets.flatMap({ [($0, "HS256"), ($0, "RS256"), ($0, "ES256")] }) {
       let forger = TestKey(algorithm: algorithm, jwk: key.jwk) {
-        HMACSHA256.authenticationCode(for: $0, key: secret)
+        HMACSHA256(key: secret).authenticationCode(for: $0)
       }
       _ = await refusal(of: try forger.token(), by: verifier)
     }
