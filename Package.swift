@@ -79,6 +79,7 @@ let package = Package(
         .embedInCode("Migrations/0003_people.sql"),
         .embedInCode("Migrations/0004_erased_identities.sql"),
         .embedInCode("Migrations/0005_sole_reader.sql"),
+        .embedInCode("Migrations/0006_rules.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

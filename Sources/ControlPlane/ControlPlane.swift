@@ -92,6 +92,7 @@ package struct ControlPlane: Sendable {
     var groups: [any RouteGroup] = [
       OrganizationRoutes(services: services),
       ProjectRoutes(services: services),
+      RuleRoutes(services: services),
       MemberRoutes(services: services),
       InvitationRoutes(services: services),
       ServiceTokenRoutes(services: services),

@@ -68,6 +68,17 @@ extension ProblemKind {
     "The plan allows no more",
     "`limit` names what is limited, `allowed` and `usage` how much there may be and is, `plan` the plan that "
       + "you are on, and `upgrade` the smallest one that would allow it, if any does.")
+  static let planFeatureMissing = ProblemKind(
+    "plan-feature-missing", .init(code: 402, reasonPhrase: "Payment Required"),
+    "The plan does not have it",
+    "`feature` names what is asked for, `plan` the plan that you are on, and `upgrade` the smallest one that "
+      + "has it, if any does.")
+  static let duplicateRule = ProblemKind(
+    "duplicate-rule", .conflict, "There is such a rule already",
+    "`rule_id` names the other one, which is about the same, in the same place, and says the same.")
+  static let contradictoryRule = ProblemKind(
+    "contradictory-rule", .conflict, "Another rule says the opposite",
+    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first.")
   static let illegalTransition = ProblemKind(
     "illegal-transition", .conflict, "Onboarding does not go there from here",
     "`allowed` lists what may be asked for now, `missing` the steps that are not done.")
@@ -82,7 +93,8 @@ extension ProblemKind {
     .forbidden, .slugTaken, .archived, .idempotencyKeyInUse, .idempotencyKeyReused, .outcomeUnknown,
     .workspaceStopped, .personRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
-    .tokenInvalid, .tooManyTokens, .planLimitExceeded, .illegalTransition, .rateLimited,
+    .tokenInvalid, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
+    .duplicateRule, .contradictoryRule, .illegalTransition, .rateLimited,
   ]
 }
 
@@ -124,6 +136,11 @@ extension Rejection: ProblemConvertible {
     case .tokenInvalid: Problem(.tokenInvalid)
     case .tooManyTokens(let most): Problem(.tooManyTokens, "\(most) is the most")
     case .limitExceeded(let exceeded): exceeded.problem
+    case .featureMissing(let missing): missing.problem
+    case .ruleExists(let id, let isContradiction):
+      Problem(
+        isContradiction ? .contradictoryRule : .duplicateRule,
+        "\(id) is about the same, in the same place", members: ["rule_id": .string(id.description)])
     case .illegalTransition(let transition, let allowed, let missing):
       Problem(
         .illegalTransition, "\(transition.rawValue) is not possible now",
@@ -136,6 +153,17 @@ extension Rejection: ProblemConvertible {
         .preconditionFailed, "the current version is \(current)",
         headers: [.eTag: ETag(version: current).description])
     }
+  }
+}
+
+extension FeatureMissing {
+  fileprivate var problem: Problem {
+    var members: [String: Problem.Member] = [
+      "feature": .string(feature.rawValue), "plan": .string(plan.rawValue),
+    ]
+    if let upgrade { members["upgrade"] = .string(upgrade.rawValue) }
+    return Problem(
+      .planFeatureMissing, "\(plan.rawValue) does not have \(feature.rawValue)", members: members)
   }
 }
 

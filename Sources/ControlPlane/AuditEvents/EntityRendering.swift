@@ -13,6 +13,7 @@ extension Workspace {
       serviceTokens[tokenID]?.json(id: tokenID, organizationID: id)
     case .project(let projectID):
       projects[projectID]?.json(id: projectID, organizationID: id)
+    case .rule(let ruleID): rules[ruleID]?.json(id: ruleID, organizationID: id)
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     }

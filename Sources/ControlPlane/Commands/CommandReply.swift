@@ -44,13 +44,13 @@ extension WorkspaceCommand {
   fileprivate var effect: CommandEffect {
     switch self {
     case .organization(.create), .project(.create), .invitation(.create), .serviceToken(.create),
-      .account(.createToken):
+      .rule(.create), .account(.createToken):
       .creation
     case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
-      .account(.revokeToken), .account(.erase):
+      .rule(.delete), .account(.revokeToken), .account(.erase):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
-      .project(.setPanicMode), .project(.archive), .member(.changeRole),
+      .project(.setPanicMode), .project(.archive), .rule(.change), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
       .serviceToken(.rotate), .plan, .onboarding:
       .change
@@ -67,7 +67,7 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .account:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .account:
       json(of: entity, in: id)
     }
   }
@@ -83,6 +83,7 @@ extension Entity {
     case .invitation(let id): "\(root)/invitations/\(id)"
     case .serviceToken(let id): "\(root)/service-tokens/\(id)"
     case .project(let id): "\(root)/projects/\(id)"
+    case .rule(let id): "\(root)/rules/\(id)"
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     }

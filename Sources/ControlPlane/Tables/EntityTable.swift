@@ -24,6 +24,9 @@ let entityTables: [any EntityTable.Type] = [
   ServiceTokenTable.self,
   ServiceTokenLookupTable.self,
   ProjectTable.self,
+  IPRuleTable.self,
+  GeoRuleTable.self,
+  ModelRuleTable.self,
   PersonalAccessTokenTable.self,
 ]
 

@@ -9,6 +9,8 @@ extension Actor.Kind: StoredAsText {}
 extension Role: StoredAsText {}
 extension PlanTier: StoredAsText {}
 extension Invitation.Status: StoredAsText {}
+extension Rule.Effect: StoredAsText {}
+extension Rule.Match.Kind: StoredAsText {}
 
 /// A column with a text that this program does not know is an error, never a default.
 protocol StoredAsText: PostgresDecodable, RawRepresentable<String> {}

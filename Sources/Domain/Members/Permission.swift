@@ -13,6 +13,8 @@ package enum Permission: String, Sendable, CaseIterable {
   case projectRead = "project:read"
   case projectWrite = "project:write"
   case panicModeWrite = "panic_mode:write"
+  case ruleRead = "rule:read"
+  case ruleWrite = "rule:write"
   case apiKeyWrite = "api_key:write"
   case providerKeyWrite = "provider_key:write"
   case onboardingWrite = "onboarding:write"
@@ -23,13 +25,14 @@ package enum Permission: String, Sendable, CaseIterable {
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
-    case .organizationRead, .memberRead, .projectRead, .auditRead, .eventRead:
+    case .organizationRead, .memberRead, .projectRead, .ruleRead, .auditRead, .eventRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite:
       [.owner, .admin]
     case .organizationArchive, .ownershipTransfer: [.owner]
-    case .projectWrite, .panicModeWrite, .apiKeyWrite, .providerKeyWrite, .onboardingWrite:
+    case .projectWrite, .panicModeWrite, .ruleWrite, .apiKeyWrite, .providerKeyWrite,
+      .onboardingWrite:
       [.owner, .admin, .developer]
     case .planWrite: [.owner, .billing]
     }
@@ -38,8 +41,8 @@ package enum Permission: String, Sendable, CaseIterable {
   /// Whether a token that is bound to projects can have it: it is about one of them, or tells where they are.
   package var isAboutProjects: Bool {
     switch self {
-    case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .apiKeyWrite,
-      .providerKeyWrite:
+    case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .ruleRead, .ruleWrite,
+      .apiKeyWrite, .providerKeyWrite:
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,

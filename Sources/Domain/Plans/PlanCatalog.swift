@@ -13,6 +13,14 @@ package enum Limit: String, Sendable, CaseIterable {
   case rulesPerProject = "rules_per_project"
 }
 
+/// Something that a plan has or does not have. The raw values are the contract's names.
+package enum PlanFeature: String, Sendable, CaseIterable {
+  /// Rules about addresses.
+  case networkControls = "network_controls"
+  /// Rules about countries and regions.
+  case regionRules = "region_rules"
+}
+
 /// What a plan allows.
 package struct Entitlements: Equatable, Sendable, Codable {
   package var projects: Int64
@@ -53,6 +61,13 @@ package struct Entitlements: Equatable, Sendable, Codable {
     case .members: members
     case .apiKeysPerProject: apiKeysPerProject
     case .rulesPerProject: rulesPerProject
+    }
+  }
+
+  package subscript(feature: PlanFeature) -> Bool {
+    switch feature {
+    case .networkControls: networkControls
+    case .regionRules: regionRules
     }
   }
 

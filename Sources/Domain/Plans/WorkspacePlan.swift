@@ -91,6 +91,14 @@ package struct LimitExceeded: Equatable, Sendable {
   package let upgrade: PlanTier?
 }
 
+/// A plan does not have something.
+package struct FeatureMissing: Equatable, Sendable {
+  package let feature: PlanFeature
+  package let plan: PlanTier
+  /// The smallest plan that has it; nil when none does.
+  package let upgrade: PlanTier?
+}
+
 // MARK: Commands and decide
 
 package enum PlanCommand: Equatable, Sendable {
@@ -117,13 +125,32 @@ extension Workspace {
   func requireRoom(
     for limit: WorkspaceLimit, in context: CommandContext
   ) throws(Rejection) {
-    let tier = plan?.tier ?? .free
-    let allowed = (plan?.entitlements ?? context.plans[tier].entitlements)[limit.limit]
-    let usage = usage(of: limit, at: context.time)
+    try requireRoom(
+      for: limit.limit, besides: usage(of: limit, at: context.time), in: context)
+  }
+
+  /// Refuses one more beside those that there are.
+  func requireRoom(
+    for limit: Limit, besides usage: Int64, in context: CommandContext
+  ) throws(Rejection) {
+    let allowed = entitlements(in: context)[limit]
     guard usage >= allowed else { return }
     throw .limitExceeded(
       LimitExceeded(
-        limit: limit.limit, allowed: allowed, usage: usage, plan: tier,
-        upgrade: context.plans.smallest(allowing: usage, of: limit.limit)))
+        limit: limit, allowed: allowed, usage: usage, plan: plan?.tier ?? .free,
+        upgrade: context.plans.smallest(allowing: usage, of: limit)))
+  }
+
+  /// Refuses what the plan does not have at all.
+  func require(_ feature: PlanFeature, in context: CommandContext) throws(Rejection) {
+    guard !entitlements(in: context)[feature] else { return }
+    throw .featureMissing(
+      FeatureMissing(
+        feature: feature, plan: plan?.tier ?? .free,
+        upgrade: context.plans.plans.first { $0.entitlements[feature] }?.tier))
+  }
+
+  private func entitlements(in context: CommandContext) -> Entitlements {
+    plan?.entitlements ?? context.plans[plan?.tier ?? .free].entitlements
   }
 }

@@ -7,12 +7,13 @@ package enum Entity: Hashable, Sendable {
   case invitation(InvitationID)
   case serviceToken(ServiceTokenID)
   case project(ProjectID)
+  case rule(RuleID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
 
   /// The kind by itself, as the audit and problems name it. The raw values are stored.
   package enum Kind: String, Sendable, CaseIterable {
-    case organization, member, invitation, project, account
+    case organization, member, invitation, project, rule, account
     case serviceToken = "service_token"
     case personalAccessToken = "personal_access_token"
   }
@@ -24,6 +25,7 @@ package enum Entity: Hashable, Sendable {
     case .invitation: .invitation
     case .serviceToken: .serviceToken
     case .project: .project
+    case .rule: .rule
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     }
@@ -36,6 +38,7 @@ package enum Entity: Hashable, Sendable {
     case .invitation(let id): id.uuid
     case .serviceToken(let id): id.uuid
     case .project(let id): id.uuid
+    case .rule(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     }
@@ -49,6 +52,7 @@ package enum Entity: Hashable, Sendable {
     case .invitation(let id): id.description
     case .serviceToken(let id): id.description
     case .project(let id): id.description
+    case .rule(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     }
@@ -64,6 +68,7 @@ extension Entity.Kind {
     case .invitation: InvitationID(uuid).description
     case .serviceToken: ServiceTokenID(uuid).description
     case .project: ProjectID(uuid).description
+    case .rule: RuleID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     }
   }

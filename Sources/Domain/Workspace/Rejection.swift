@@ -23,6 +23,10 @@ package enum Rejection: Error, Equatable, Sendable {
   case tooManyTokens(Int)
   /// The plan allows no more.
   case limitExceeded(LimitExceeded)
+  /// The plan does not have it at all.
+  case featureMissing(FeatureMissing)
+  /// Another rule in the same place is about the same, and says the same or the opposite.
+  case ruleExists(RuleID, isContradiction: Bool)
   /// Onboarding does not go there from where it is.
   case illegalTransition(
     Onboarding.Transition, allowed: [Onboarding.Transition], missing: [Onboarding.Step])

@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 2
+  package static let foldVersion = 3
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -11,6 +11,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var organization: Organization?
   package private(set) var members: [UserID: Member] = [:]
   package private(set) var projects: [ProjectID: Project] = [:]
+  package private(set) var rules: [RuleID: Rule] = [:]
   package private(set) var invitations: [InvitationID: Invitation] = [:]
   package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
   /// Nil until the workspace is on a plan.
@@ -24,7 +25,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package init() {}
 
   private enum CodingKeys: String, CodingKey {
-    case version, organization, members, projects, invitations, plan, onboarding, account
+    case version, organization, members, projects, rules, invitations, plan, onboarding, account
     case serviceTokens = "service_tokens"
   }
 }
@@ -74,6 +75,8 @@ extension Workspace {
       try ServiceToken.evolve(&serviceTokens[event.tokenID], event, metadata)
     case .project(let event):
       try Project.evolve(&projects[event.projectID], event, metadata)
+    case .rule(let event):
+      try Rule.evolve(&rules[event.ruleID], event, metadata)
     case .plan(let event):
       try touchOrganization(metadata)
       plan = WorkspacePlan(event, metadata)
@@ -105,6 +108,7 @@ extension Workspace {
     case .invitation(let id): invitations[id]?.version
     case .serviceToken(let id): serviceTokens[id]?.version
     case .project(let id): projects[id]?.version
+    case .rule(let id): rules[id]?.version
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     }

@@ -5,6 +5,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case invitation(InvitationCommand)
   case serviceToken(ServiceTokenCommand)
   case project(ProjectCommand)
+  case rule(RuleCommand)
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
@@ -17,6 +18,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .invitation(let command): .invitation(command.invitationID)
     case .serviceToken(let command): .serviceToken(command.tokenID)
     case .project(let command): .project(command.projectID)
+    case .rule(let command): .rule(command.ruleID)
     case .account(let command): command.entity(in: organization)
     }
   }
@@ -25,7 +27,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .plan, .onboarding, .account: nil
+    case .member, .invitation, .serviceToken, .project, .rule, .plan, .onboarding, .account: nil
     }
   }
 }
@@ -42,6 +44,7 @@ extension Workspace {
       case .invitation(let command): try decide(command, in: context)
       case .serviceToken(let command): try decide(command, in: context)
       case .project(let command): try decide(command, in: context)
+      case .rule(let command): try decide(command, in: context)
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)

@@ -5,6 +5,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case invitation(InvitationEvent)
   case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
+  case rule(RuleEvent)
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
@@ -17,6 +18,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .invitation(let event): .invitation(event.invitationID)
     case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
+    case .rule(let event): .rule(event.ruleID)
     case .account(let event): event.entity(in: organization)
     }
   }
@@ -50,7 +52,7 @@ extension WorkspaceEvent {
   /// Every type of payload, each once: the catalog that decoding and the golden files go by.
   package static let payloadTypes: [any EventPayload.Type] =
     OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + InvitationEvent.payloadTypes
-    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + PlanEvent.payloadTypes
+    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes + PlanEvent.payloadTypes
     + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
@@ -64,6 +66,7 @@ extension WorkspaceEvent {
     case .invitation(let event): event.payload
     case .serviceToken(let event): event.payload
     case .project(let event): event.payload
+    case .rule(let event): event.payload
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload

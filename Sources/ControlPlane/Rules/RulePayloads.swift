@@ -1,0 +1,167 @@
+import Domain
+import JSON
+import NIOCore
+
+extension Rule {
+  /// The rule as callers see it.
+  func json(id: RuleID, organizationID: OrganizationID) -> JSONObject {
+    var object = JSONObject()
+    object.set("id", id.description)
+    object.set("organization_id", organizationID.description)
+    object.set("project_id", projectID?.description)
+    object.set("kind", match.kind.rawValue)
+    object.set("network", match.kind == .network ? match.subject : nil)
+    object.set("country", match.kind == .country ? match.subject : nil)
+    object.set("region", match.kind == .region ? match.subject : nil)
+    object.set("provider", match.provider)
+    object.set("model", match.kind == .model ? match.subject : nil)
+    object.set("effect", effect.rawValue)
+    object.set("note", note)
+    object.set("expires_at", expiresAt?.rfc3339)
+    object.set("created_by", createdBy.json())
+    object.set("version", version)
+    object.set("created_at", createdAt.rfc3339)
+    object.set("updated_at", updatedAt.rfc3339)
+    return object
+  }
+}
+
+/// The body of `POST …/rules`: exactly one of `network`, `country`, `region`, or `provider` with `model`.
+struct CreateRulePayload {
+  let projectID: ProjectID?
+  let match: Rule.Match
+  let effect: Rule.Effect
+  let note: String?
+  let expiresAt: Timestamp?
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer, now: Timestamp) throws {
+    let reader = try PayloadReader(body)
+    projectID = reader.optionalString(
+      "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
+      otherwise: "must be an id that starts with prj_"
+    ).flatMap { ProjectID($0) }
+    let network = reader.optionalString(
+      "network", TextRules(2...49), where: { Network($0) != nil },
+      otherwise: "must be an IPv4 or IPv6 network such as 10.0.0.0/8 or 2001:db8::/32"
+    ).flatMap { Network($0) }
+    let country = reader.optionalString(
+      "country", TextRules(2...2), where: { Country($0) != nil },
+      otherwise: "must be an ISO 3166-1 alpha-2 code such as DE"
+    ).flatMap { Country($0) }
+    let region = reader.optionalChoice("region", of: Region.self)
+    let provider = reader.optionalString("provider", .provider)
+    let model = reader.optionalString(
+      "model", TextRules(1...ModelPattern.longest), where: { ModelPattern($0) != nil },
+      otherwise: "must be a model's name in visible ASCII, in which * stands for anything"
+    ).flatMap { ModelPattern($0) }
+    let effect = reader.choice("effect", of: Rule.Effect.self)
+    note = reader.optionalString("note", .reason)
+    expiresAt = reader.optionalFuture("expires_at", after: now)
+    let matches: [Rule.Match] =
+      [network.map { .network($0) }, country.map { .country($0) }, region.map { .region($0) }]
+      .compactMap { $0 }
+      + (model.map { [.model(provider: provider ?? "", $0)] } ?? [])
+    if (provider == nil) != (model == nil) {
+      reader.refuse(provider == nil ? "provider" : "model", "required", "is required")
+    } else if matches.count > 1 {
+      reader.refuse("network", "choice", "a rule is about one thing: network, country, region or model")
+    }
+    try reader.finish()
+    guard matches.count == 1, let match = matches.first, let effect else {
+      throw Problem.invalid([
+        .init(.pointer("/network"), "required", "one of network, country, region and model is required")
+      ])
+    }
+    self.match = match
+    self.effect = effect
+  }
+}
+
+/// The body of `PATCH …/rules/{rule}`: a merge patch (RFC 7396). What a rule is about does not change.
+struct ChangeRulePayload {
+  let effect: Rule.Effect?
+  let note: String??
+  let expiresAt: Timestamp??
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer) throws {
+    let reader = try PayloadReader(body)
+    effect = reader.replacement("effect", reader.choiceChange("effect"))
+    note = reader.stringChange("note", .reason).removable
+    expiresAt = reader.timeChange("expires_at").removable.map { $0.map(Timestamp.init) }
+    try reader.finish()
+  }
+}
+
+/// The body of `POST …/rules:evaluate`.
+struct EvaluatePayload {
+  let request: RequestDescription
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer, now: Timestamp) throws {
+    let reader = try PayloadReader(body)
+    let address = reader.optionalString(
+      "address", TextRules(2...45), where: { IPAddress($0) != nil },
+      otherwise: "must be an IPv4 or IPv6 address"
+    ).flatMap { IPAddress($0) }
+    let country = reader.optionalString(
+      "country", TextRules(2...2), where: { Country($0) != nil },
+      otherwise: "must be an ISO 3166-1 alpha-2 code such as DE"
+    ).flatMap { Country($0) }
+    let provider = reader.string("provider", .provider)
+    let model = reader.string("model", TextRules(1...ModelPattern.longest))
+    let tokens = reader.optionalInteger("tokens", 0...1_000_000_000)
+    let key = reader.optionalChoice("key", of: RequestDescription.Key.self)
+    let time = reader.optionalTime("time")
+    try reader.finish()
+    guard let provider, let model else { throw Problem(.invalidRequest) }
+    request = RequestDescription(
+      key: key ?? .valid, address: address, country: country, provider: provider, model: model,
+      tokens: tokens, time: time.map { Timestamp(microseconds: $0) } ?? now)
+  }
+}
+
+extension Explanation {
+  /// The decision, and everything that was looked at on the way to it.
+  var json: JSONObject {
+    var steps = JSONArray()
+    for step in self.steps {
+      var rules = JSONArray()
+      for rule in step.rules { rules.append(rule.description) }
+      var object = JSONObject()
+      object.set("step", step.step.rawValue)
+      object.set("rules", rules)
+      steps.append(object)
+    }
+    var object = JSONObject()
+    object.set("decision", decision.isAllowed ? "allow" : "block")
+    object.set("reason", decision.step?.rawValue)
+    object.set("rule_id", decision.rule?.description)
+    object.set("steps", steps)
+    return object
+  }
+}
+
+extension TextRules {
+  /// An upstream provider's name.
+  static let provider = TextRules(1...50)
+}
+
+/// `GET /v1/regions`: the parts of the world that rules can name, and their countries.
+enum RegionPayloads {
+  static let regions: Reply = {
+    var data = JSONArray()
+    for region in Region.allCases {
+      var countries = JSONArray()
+      for country in region.countries { countries.append(country.description) }
+      var object = JSONObject()
+      object.set("region", region.rawValue)
+      object.set("countries", countries)
+      data.append(object)
+    }
+    var body = JSONObject()
+    body.set("data", data)
+    return .json(body.bytes())
+  }()
+}

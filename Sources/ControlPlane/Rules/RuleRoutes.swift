@@ -1,0 +1,127 @@
+import Domain
+import FoundationEssentials
+import Hummingbird
+import Postgres
+
+/// `/v1/organizations/{organization}/rules`: create, list, get, change, delete; a project's `rules:evaluate`; and
+/// `/v1/regions`.
+struct RuleRoutes: RouteGroup {
+  let services: Services
+
+  func add(to router: APIRouter) {
+    let rules = "/v1/organizations/{organization}/rules"
+    router.post("\(rules)", use: create)
+    router.get("\(rules)", use: list)
+    router.get("\(rules)/{rule}", use: get)
+    router.patch("\(rules)/{rule}", use: change)
+    router.delete("\(rules)/{rule}", use: delete)
+    router.post(
+      "/v1/organizations/{organization}/projects/{project}/rules:evaluate", use: evaluate)
+    router.get("/v1/regions", use: regions)
+  }
+
+  private func create(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .ruleWrite, ifMatch: .ignored)
+    let payload = try CreateRulePayload(context.body, now: change.time)
+    return try await change.carryOut(
+      .rule(
+        .create(
+          RuleID(Identifiers.next()), project: payload.projectID, match: payload.match,
+          effect: payload.effect, note: payload.note, expiresAt: payload.expiresAt)))
+  }
+
+  private func list(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .ruleRead)
+    let organization = member.organizationID
+    let query = QueryReader(request)
+    let kind = query.choice("kind", of: Rule.Match.Kind.self)
+    let project = query.string(
+      "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
+      otherwise: "must be an id that starts with prj_"
+    ).flatMap { ProjectID($0) }
+    let page = try Page(
+      query,
+      scope: "rules \(organization) \(kind?.rawValue ?? "") \(project?.description ?? "")",
+      sealer: services.cursors)
+    let rows = try await member.reads.rows(
+      RuleView.list(
+        in: organization, project: project, kind: kind, after: page.afterID,
+        limit: page.fetchLimit))
+    return try page.reply(rows.map { try RuleRow($0) }) {
+      $0.rule.json(id: $0.id, organizationID: organization)
+    } place: {
+      $0.id.uuid.place
+    }
+  }
+
+  private func get(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .ruleRead)
+    let (organization, id) = (member.organizationID, try ruleID(context))
+    if let moment = try QueryReader.asOf(request) {
+      let past = try await WorkspaceHistory.workspace(organization, asOf: moment, member.reads)
+      guard let rule = past.rules[id] else { throw Problem(.notFound) }
+      return try rule.rendered(id, organization).reply(to: request)
+    }
+    let rows = try await member.reads.rows(RuleView.find(id, in: organization))
+    guard let row = try rows.first.map({ try RuleRow($0) }) else { throw Problem(.notFound) }
+    return try row.rule.rendered(id, organization).reply(to: request)
+  }
+
+  private func change(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .ruleWrite, ifMatch: .required)
+    let id = try ruleID(context)
+    let payload = try ChangeRulePayload(context.body)
+    return try await change.carryOut(
+      .rule(
+        .change(id, effect: payload.effect, note: payload.note, expiresAt: payload.expiresAt)))
+  }
+
+  private func delete(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .ruleWrite, ifMatch: .required)
+    return try await change.carryOut(.rule(.delete(ruleID(context))))
+  }
+
+  /// What would be decided about a request, and why: by the very code that every data plane decides with.
+  private func evaluate(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .ruleRead)
+    try QueryReader(request).finish()
+    let payload = try EvaluatePayload(context.body, now: .now)
+    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
+      throw Problem(.notFound)
+    }
+    let organization = member.organizationID
+    let projects = try await member.reads.rows(ProjectTable.find(id, in: organization))
+    guard let project = try projects.first.map({ try ProjectRow($0).project }) else {
+      throw Problem(.notFound)
+    }
+    let rules = try await member.reads.rows(RuleView.all(for: id, in: organization))
+      .map { row throws(PostgresError) in try RuleRow(row) }
+    let controls = Controls(
+      isPanicking: project.panicMode != nil,
+      rules: RuleSet(Dictionary(uniqueKeysWithValues: rules.map { ($0.id, $0.rule) })),
+      thresholds: project.thresholds)
+    return .json(controls.explain(payload.request).json.bytes())
+  }
+
+  private func regions(request: Request, context: APIContext) async throws -> Reply {
+    _ = try await services.authorizer.principal(request, context)
+    try QueryReader(request).finish()
+    return RegionPayloads.regions
+  }
+
+  private func ruleID(_ context: APIContext) throws -> RuleID {
+    guard let id = context.pathParameters["rule"].flatMap(RuleID.init) else {
+      throw Problem(.notFound)
+    }
+    return id
+  }
+}
+
+extension Rule {
+  fileprivate func rendered(_ id: RuleID, _ organization: OrganizationID) -> RenderedResource {
+    RenderedResource(json(id: id, organizationID: organization), version: version)
+  }
+}

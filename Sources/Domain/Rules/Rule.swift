@@ -1,0 +1,331 @@
+package typealias RuleID = TypeID<Rule>
+
+// MARK: Events
+
+package enum RuleEvent: Equatable, Sendable {
+  case created(Created)
+  case changed(Changed)
+  case deleted(Deleted)
+
+  package struct Created: EventPayload {
+    package static let type = "rule.created"
+    package let ruleID: RuleID
+    /// Absent when the rule is for the whole workspace.
+    package let projectID: ProjectID?
+    package let match: Rule.Match
+    package let effect: Rule.Effect
+    package let note: String?
+    /// Absent when it does not expire.
+    package let expiresAt: Timestamp?
+    package var event: WorkspaceEvent { .rule(.created(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case match, effect, note
+      case ruleID = "rule_id"
+      case projectID = "project_id"
+      case expiresAt = "expires_at"
+    }
+  }
+
+  /// All that can change of a rule, as it is now.
+  package struct Changed: EventPayload {
+    package static let type = "rule.changed"
+    package let ruleID: RuleID
+    package let effect: Rule.Effect
+    package let note: String?
+    package let expiresAt: Timestamp?
+    package var event: WorkspaceEvent { .rule(.changed(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case effect, note
+      case ruleID = "rule_id"
+      case expiresAt = "expires_at"
+    }
+  }
+
+  package struct Deleted: EventPayload {
+    package static let type = "rule.deleted"
+    package let ruleID: RuleID
+    package var event: WorkspaceEvent { .rule(.deleted(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case ruleID = "rule_id"
+    }
+  }
+
+  package var ruleID: RuleID {
+    switch self {
+    case .created(let payload): payload.ruleID
+    case .changed(let payload): payload.ruleID
+    case .deleted(let payload): payload.ruleID
+    }
+  }
+
+  static let payloadTypes: [any EventPayload.Type] = [Created.self, Changed.self, Deleted.self]
+
+  var payload: any EventPayload {
+    switch self {
+    case .created(let payload): payload
+    case .changed(let payload): payload
+    case .deleted(let payload): payload
+    }
+  }
+}
+
+// MARK: State and evolve
+
+/// What passes, or does not, of a project's traffic, or of a whole workspace's.
+package struct Rule: Equatable, Sendable, Codable, Identified {
+  package static let idPrefix = "rul"
+
+  /// The raw values are stored.
+  package enum Effect: String, Sendable, Codable, CaseIterable {
+    case allow, deny
+  }
+
+  /// What the rule is about.
+  package enum Match: Hashable, Sendable {
+    case network(Network)
+    case country(Country)
+    case region(Region)
+    /// Of a provider, by its name.
+    case model(provider: String, ModelPattern)
+  }
+
+  /// Nil for the whole workspace.
+  package let projectID: ProjectID?
+  package let match: Match
+  package var effect: Effect
+  package var note: String?
+  /// Nil when it does not expire.
+  package var expiresAt: Timestamp?
+  package let createdBy: Actor
+  package var version: Int64
+  package let createdAt: Timestamp
+  package var updatedAt: Timestamp
+
+  /// A rule as it was read from a row.
+  package init(
+    projectID: ProjectID? = nil, match: Match, effect: Effect, note: String? = nil,
+    expiresAt: Timestamp? = nil, createdBy: Actor, version: Int64 = 1, createdAt: Timestamp,
+    updatedAt: Timestamp
+  ) {
+    self.projectID = projectID
+    self.match = match
+    self.effect = effect
+    self.note = note
+    self.expiresAt = expiresAt
+    self.createdBy = createdBy
+    self.version = version
+    self.createdAt = createdAt
+    self.updatedAt = updatedAt
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case match, effect, note, version
+    case projectID = "project_id"
+    case expiresAt = "expires_at"
+    case createdBy = "created_by"
+    case createdAt = "created_at"
+    case updatedAt = "updated_at"
+  }
+
+  /// Whether it counts in decisions.
+  package func isInForce(at time: Timestamp) -> Bool {
+    expiresAt.map { time < $0 } ?? true
+  }
+
+  static func evolve(
+    _ state: inout Rule?, _ event: RuleEvent, _ metadata: EventMetadata
+  ) throws(FoldError) {
+    if case .created(let created) = event {
+      guard state == nil else {
+        throw FoldError(version: metadata.version, reason: "the rule exists already")
+      }
+      state = Rule(
+        projectID: created.projectID, match: created.match, effect: created.effect,
+        note: created.note, expiresAt: created.expiresAt, createdBy: metadata.actor,
+        createdAt: metadata.occurredAt, updatedAt: metadata.occurredAt)
+      return
+    }
+    guard var rule = state else {
+      throw FoldError(version: metadata.version, reason: "the rule does not exist")
+    }
+    switch event {
+    case .created: break
+    case .changed(let changed):
+      rule.effect = changed.effect
+      rule.note = changed.note
+      rule.expiresAt = changed.expiresAt
+      rule.version += 1
+      rule.updatedAt = metadata.occurredAt
+      state = rule
+    case .deleted:
+      state = nil
+    }
+  }
+}
+
+extension Rule.Match {
+  /// The raw values are the contract's names, and stored.
+  package enum Kind: String, Sendable, Codable, CaseIterable {
+    case network, country, region, model
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .network: .network
+    case .country: .country
+    case .region: .region
+    case .model: .model
+    }
+  }
+
+  /// What it names, in its one way of writing.
+  package var subject: String {
+    switch self {
+    case .network(let network): network.description
+    case .country(let country): country.description
+    case .region(let region): region.rawValue
+    case .model(_, let pattern): pattern.description
+    }
+  }
+
+  package var provider: String? {
+    if case .model(let provider, _) = self { provider } else { nil }
+  }
+
+  /// Nil when the subject is none of its kind.
+  package init?(_ kind: Kind, _ subject: String, provider: String?) {
+    let match: Self? =
+      switch kind {
+      case .network: Network(subject).map { .network($0) }
+      case .country: Country(subject).map { .country($0) }
+      case .region: Region(rawValue: subject).map { .region($0) }
+      case .model:
+        if let provider, let pattern = ModelPattern(subject) {
+          .model(provider: provider, pattern)
+        } else {
+          nil
+        }
+      }
+    guard let match else { return nil }
+    self = match
+  }
+}
+
+extension Rule.Match: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case kind, subject, provider
+  }
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let match = Self(
+      try container.decode(Kind.self, forKey: .kind),
+      try container.decode(String.self, forKey: .subject),
+      provider: try container.decodeIfPresent(String.self, forKey: .provider))
+    guard let match else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .subject, in: container, debugDescription: "nothing that there is")
+    }
+    self = match
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(kind, forKey: .kind)
+    try container.encode(subject, forKey: .subject)
+    try container.encodeIfPresent(provider, forKey: .provider)
+  }
+}
+
+// MARK: Commands and decide
+
+package enum RuleCommand: Equatable, Sendable {
+  case create(
+    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: String?,
+    expiresAt: Timestamp?)
+  /// Nil leaves something as it is; the inner nil removes it.
+  case change(RuleID, effect: Rule.Effect?, note: String??, expiresAt: Timestamp??)
+  case delete(RuleID)
+
+  package var ruleID: RuleID {
+    switch self {
+    case .create(let id, _, _, _, _, _), .change(let id, _, _, _), .delete(let id): id
+    }
+  }
+}
+
+extension Workspace {
+  func decide(
+    _ command: RuleCommand, in context: CommandContext
+  ) throws(Rejection) -> [WorkspaceEvent] {
+    _ = try Organization.open(organization)
+    switch command {
+    case .create(let id, let projectID, let match, let effect, let note, let expiresAt):
+      guard rules[id] == nil else { return [] }
+      if let projectID {
+        guard let project = projects[projectID] else { throw .notFound(.project) }
+        guard project.archivedAt == nil else { throw .archived(.project) }
+      }
+      try requireFeature(of: match, in: context)
+      try requireNoOther(than: id, about: match, effect, in: projectID, context)
+      try requireRoomForRule(in: projectID, context)
+      return [
+        .rule(
+          .created(
+            .init(
+              ruleID: id, projectID: projectID, match: match, effect: effect, note: note,
+              expiresAt: expiresAt)))
+      ]
+    case .change(let id, let effect, let note, let expiresAt):
+      guard let rule = rules[id] else { throw .notFound(.rule) }
+      let changed = RuleEvent.Changed(
+        ruleID: id, effect: effect ?? rule.effect, note: note ?? rule.note,
+        expiresAt: expiresAt ?? rule.expiresAt)
+      let former = RuleEvent.Changed(
+        ruleID: id, effect: rule.effect, note: rule.note, expiresAt: rule.expiresAt)
+      guard changed != former else { return [] }
+      // One that had expired may have been replaced meanwhile.
+      try requireNoOther(than: id, about: rule.match, changed.effect, in: rule.projectID, context)
+      return [.rule(.changed(changed))]
+    case .delete(let id):
+      guard rules[id] != nil else { throw .notFound(.rule) }
+      return [.rule(.deleted(.init(ruleID: id)))]
+    }
+  }
+
+  /// Rules about addresses and countries are features of a plan.
+  private func requireFeature(
+    of match: Rule.Match, in context: CommandContext
+  ) throws(Rejection) {
+    let feature: PlanFeature? =
+      switch match {
+      case .network: .networkControls
+      case .country, .region: .regionRules
+      case .model: nil
+      }
+    if let feature { try require(feature, in: context) }
+  }
+
+  /// Two rules in the same place about the same thing say the same, or contradict each other.
+  private func requireNoOther(
+    than id: RuleID, about match: Rule.Match, _ effect: Rule.Effect, in projectID: ProjectID?,
+    _ context: CommandContext
+  ) throws(Rejection) {
+    let other = rules.filter {
+      $0.key != id && $0.value.match == match && $0.value.projectID == projectID
+        && $0.value.isInForce(at: context.time)
+    }.min { $0.key.uuid < $1.key.uuid }
+    if let other { throw .ruleExists(other.key, isContradiction: other.value.effect != effect) }
+  }
+
+  /// A project has as many rules as the plan allows, and so has the workspace around it.
+  private func requireRoomForRule(
+    in projectID: ProjectID?, _ context: CommandContext
+  ) throws(Rejection) {
+    let usage = rules.values.count { $0.projectID == projectID }
+    try requireRoom(for: .rulesPerProject, besides: Int64(usage), in: context)
+  }
+}

@@ -1,0 +1,148 @@
+import FoundationEssentials
+import Support
+import Testing
+
+@testable import Domain
+
+let firstRule = RuleID(UUID(UInt128(2001)))
+let secondRule = RuleID(UUID(UInt128(2002)))
+
+extension WorkspaceEvent {
+  static func ruled(
+    _ id: RuleID = firstRule, in project: ProjectID? = assistant, _ match: Rule.Match,
+    _ effect: Rule.Effect = .deny, until expiresAt: Timestamp? = nil
+  ) -> Self {
+    .rule(
+      .created(
+        .init(
+          ruleID: id, projectID: project, match: match, effect: effect, note: nil,
+          expiresAt: expiresAt)))
+  }
+}
+
+@Suite struct RuleTests {
+  static let europe = Rule.Match.region(.europe)
+  static let model = Rule.Match.model(provider: "openai", ModelPattern("gpt-*")!)
+  static let network = Rule.Match.network(Network("10.0.0.0/8")!)
+
+  static func create(
+    _ id: RuleID = firstRule, in project: ProjectID? = assistant, _ match: Rule.Match = europe,
+    _ effect: Rule.Effect = .deny, until expiresAt: Timestamp? = nil
+  ) -> WorkspaceCommand {
+    .rule(
+      .create(
+        id, project: project, match: match, effect: effect, note: nil, expiresAt: expiresAt))
+  }
+  static func change(
+    effect: Rule.Effect? = nil, note: String?? = nil, expiresAt: Timestamp?? = nil
+  ) -> WorkspaceCommand {
+    .rule(.change(firstRule, effect: effect, note: note, expiresAt: expiresAt))
+  }
+  static let delete = WorkspaceCommand.rule(.delete(firstRule))
+
+  // MARK: Made, changed, gone
+
+  @Test func `a rule is for a project or for the whole workspace`() {
+    let scenario = given(.created, .ownerAdded, .onPlan(.plus), .projectCreated)
+    let workspace = scenario.when(Self.create()).then(.ruled(Self.europe))
+    #expect(workspace.rules[firstRule]?.projectID == assistant)
+    #expect(workspace.rules[firstRule]?.version == 1)
+    scenario.when(Self.create(in: nil)).then(.ruled(in: nil, Self.europe))
+  }
+
+  @Test func `effect, note and expiry change together, and what stays is nothing`() {
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe))
+    let time = Scenario.time(1000)
+    let changed = scenario.when(
+      Self.change(effect: .allow, note: .some("partners"), expiresAt: .some(time))
+    ).then(
+      .rule(
+        .changed(.init(ruleID: firstRule, effect: .allow, note: "partners", expiresAt: time))))
+    #expect(changed.rules[firstRule]?.effect == .allow)
+    #expect(changed.rules[firstRule]?.version == 2)
+    scenario.when(Self.change()).thenNothing()
+    scenario.when(Self.change(effect: .deny, note: .some(nil))).thenNothing()
+  }
+
+  @Test func `a deleted rule is gone, and its place is free`() {
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe))
+    let workspace = scenario.when(Self.delete).then(.rule(.deleted(.init(ruleID: firstRule))))
+    #expect(workspace.rules.isEmpty)
+    given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe),
+      .rule(.deleted(.init(ruleID: firstRule)))
+    ).when(Self.create(secondRule)).then(.ruled(secondRule, Self.europe))
+  }
+
+  @Test func `making it again yields nothing`() {
+    given(.created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe))
+      .when(Self.create()).thenNothing()
+  }
+
+  // MARK: Refused
+
+  @Test func `another workspace's rule and project are not found`() {
+    let scenario = given(.created, .ownerAdded, .onPlan(.plus), .projectCreated)
+    scenario.when(Self.delete).thenRejected(.notFound(.rule))
+    scenario.when(Self.change(effect: .allow)).thenRejected(.notFound(.rule))
+    scenario.when(Self.create(in: other)).thenRejected(.notFound(.project))
+  }
+
+  @Test(arguments: [(Rule.Effect.deny, false), (.allow, true)])
+  func `in one place there is one rule about one thing`(
+    effect: Rule.Effect, isContradiction: Bool
+  ) {
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe))
+    scenario.when(Self.create(secondRule, Self.europe, effect))
+      .thenRejected(.ruleExists(firstRule, isContradiction: isContradiction))
+    scenario.when(Self.create(secondRule, in: nil, Self.europe, effect))
+      .then(.ruled(secondRule, in: nil, Self.europe, effect))
+  }
+
+  @Test func `one that has expired stands in nobody's way, until it is extended`() {
+    let soon = Scenario.time(6)
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, until: soon))
+    scenario.when(Self.create(secondRule), at: soon.advanced(by: -1))
+      .thenRejected(.ruleExists(firstRule, isContradiction: false))
+    scenario.when(Self.create(secondRule), at: soon).then(.ruled(secondRule, Self.europe))
+    given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, until: soon),
+      .ruled(secondRule, Self.europe, .allow)
+    ).when(Self.change(expiresAt: .some(nil)))
+      .thenRejected(.ruleExists(secondRule, isContradiction: true))
+  }
+
+  // MARK: Limited
+
+  @Test(arguments: [
+    (europe, PlanFeature.regionRules), (network, .networkControls),
+    (.country(Country("DE")!), .regionRules),
+  ])
+  func `some rules need a larger plan`(match: Rule.Match, feature: PlanFeature) {
+    let missing = FeatureMissing(feature: feature, plan: .free, upgrade: .plus)
+    given(.created, .ownerAdded, .projectCreated).when(Self.create(match))
+      .thenRejected(.featureMissing(missing))
+    given(.created, .ownerAdded, .onPlan(.plus), .projectCreated).when(Self.create(match))
+      .then(.ruled(match))
+  }
+
+  @Test func `a project has as many rules as the plan allows`() throws {
+    let rules = (0..<10).map { number in
+      WorkspaceEvent.ruled(
+        RuleID(UUID(UInt128(3000 + number))),
+        .model(provider: "openai", ModelPattern("model-\(number)")!))
+    }
+    let workspace = try given(.created, .ownerAdded, .projectCreated).workspace.after(rules)
+    let exceeded = LimitExceeded(
+      limit: .rulesPerProject, allowed: 10, usage: 10, plan: .free, upgrade: .plus)
+    #expect(throws: Rejection.limitExceeded(exceeded)) {
+      try workspace.answer(Self.create(Self.model))
+    }
+    // The workspace around it has as many again.
+    #expect(try workspace.answer(Self.create(in: nil, Self.model)) == [.ruled(in: nil, Self.model)])
+  }
+}
