@@ -1,3 +1,4 @@
+import Domain
 package import FoundationEssentials
 
 /// Keeps one caller from taking the process away from all others. In memory, and of this process:

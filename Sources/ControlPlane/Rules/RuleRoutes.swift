@@ -1,6 +1,7 @@
 import Domain
 import FoundationEssentials
 import Hummingbird
+import JSON
 import Postgres
 
 /// `/v1/organizations/{organization}/rules`: create, list, get, change, delete; a project's `rules:evaluate`; and

@@ -28,7 +28,7 @@ struct RuleRow {
 }
 
 /// What the three tables have in common: all but what a rule is about.
-private protocol RuleKindTable: EntityTable where Row == RuleRow {
+protocol RuleKindTable: EntityTable where Row == RuleRow {
   static func isHeld(_ match: Rule.Match) -> Bool
 }
 
@@ -43,7 +43,7 @@ extension RuleKindTable {
     RuleRow(entity, of: organization, in: workspace, where: isHeld)
   }
 
-  fileprivate static func table(
+  fileprivate static func rules(
     _ name: String, about columns: [Table<RuleRow>.Column]
   ) -> Table<RuleRow> {
     Table(
@@ -65,32 +65,32 @@ extension RuleKindTable {
 }
 
 enum IPRuleTable: RuleKindTable {
-  static let table = table(
+  static let table: Table<RuleRow> = rules(
     "ip_rules", about: [.value("network", as: "cidr") { $0.rule.match.subject }])
 
-  fileprivate static func isHeld(_ match: Rule.Match) -> Bool { match.kind == .network }
+  static func isHeld(_ match: Rule.Match) -> Bool { match.kind == .network }
 }
 
 enum GeoRuleTable: RuleKindTable {
-  static let table = table(
+  static let table: Table<RuleRow> = rules(
     "geo_rules",
     about: [
       .value("scope") { $0.rule.match.kind.rawValue }, .value("place") { $0.rule.match.subject },
     ])
 
-  fileprivate static func isHeld(_ match: Rule.Match) -> Bool {
+  static func isHeld(_ match: Rule.Match) -> Bool {
     match.kind == .country || match.kind == .region
   }
 }
 
 enum ModelRuleTable: RuleKindTable {
-  static let table = table(
+  static let table: Table<RuleRow> = rules(
     "model_rules",
     about: [
       .value("provider") { $0.rule.match.provider }, .value("model") { $0.rule.match.subject },
     ])
 
-  fileprivate static func isHeld(_ match: Rule.Match) -> Bool { match.kind == .model }
+  static func isHeld(_ match: Rule.Match) -> Bool { match.kind == .model }
 }
 
 /// The view `rules`: reads of all kinds together.

@@ -171,7 +171,7 @@ extension WorkspaceEvent {
     case .onboarding(.factRecorded(let fact)): fact.step
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.panicModeEnabled),
-      .project(.panicModeDisabled), .project(.archived), .plan, .onboarding(.advanced),
+      .project(.panicModeDisabled), .project(.archived), .rule, .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
       nil
     }

@@ -188,15 +188,19 @@ private struct ModelTable: Sendable {
   private struct Pattern: Sendable {
     let pattern: ModelPattern
     let entry: RuleSet.Entry
+    /// Its place among all patterns.
+    let order: Int
 
     /// The one that says more decides; of two that say as much the one with fewer stars; then the first one.
     func isMoreSpecific(than other: Pattern) -> Bool {
-      (pattern.specificity, -pattern.stars) > (other.pattern.specificity, -other.pattern.stars)
+      (pattern.specificity, -pattern.stars, -order)
+        > (other.pattern.specificity, -other.pattern.stars, -other.order)
     }
   }
 
   private var roots: [String: Int] = [:]
   private var nodes: [Node] = [Node(byte: 0)]
+  private var count = 0
 
   mutating func add(_ entry: RuleSet.Entry, _ provider: String, _ pattern: ModelPattern) {
     var place: Int
@@ -217,7 +221,8 @@ private struct ModelTable: Sendable {
       }
       place = child
     }
-    nodes[place].patterns.append(Pattern(pattern: pattern, entry: entry))
+    nodes[place].patterns.append(Pattern(pattern: pattern, entry: entry, order: count))
+    count += 1
   }
 
   func rule(

@@ -18,6 +18,8 @@ import Testing
     (.projectRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.projectWrite, [.owner, .admin, .developer]),
     (.panicModeWrite, [.owner, .admin, .developer]),
+    (.ruleRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.ruleWrite, [.owner, .admin, .developer]),
     (.apiKeyWrite, [.owner, .admin, .developer]),
     (.providerKeyWrite, [.owner, .admin, .developer]),
     (.onboardingWrite, [.owner, .admin, .developer]),

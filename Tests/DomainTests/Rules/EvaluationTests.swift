@@ -139,7 +139,8 @@ import Testing
     func rule(_ name: String) -> RuleID? { controls.decide(Self.request(model: name)).rule }
     #expect(rule("o3") == Self.id(0))
     #expect(rule("GPT-4o") == Self.id(1))
-    #expect(rule("gpt-4.1-mini") == Self.id(1))
+    // Both say as much: the one that denies decides.
+    #expect(rule("gpt-4.1-mini") == Self.id(2))
     #expect(rule("o3-mini") == Self.id(2))
     #expect(rule("gpt-4o-mini") == Self.id(3))
   }

@@ -9,8 +9,8 @@ let secondRule = RuleID(UUID(UInt128(2002)))
 
 extension WorkspaceEvent {
   static func ruled(
-    _ id: RuleID = firstRule, in project: ProjectID? = assistant, _ match: Rule.Match,
-    _ effect: Rule.Effect = .deny, until expiresAt: Timestamp? = nil
+    _ match: Rule.Match, _ effect: Rule.Effect = .deny, id: RuleID = firstRule,
+    in project: ProjectID? = assistant, until expiresAt: Timestamp? = nil
   ) -> Self {
     .rule(
       .created(
@@ -26,8 +26,8 @@ extension WorkspaceEvent {
   static let network = Rule.Match.network(Network("10.0.0.0/8")!)
 
   static func create(
-    _ id: RuleID = firstRule, in project: ProjectID? = assistant, _ match: Rule.Match = europe,
-    _ effect: Rule.Effect = .deny, until expiresAt: Timestamp? = nil
+    _ match: Rule.Match = europe, _ effect: Rule.Effect = .deny, id: RuleID = firstRule,
+    in project: ProjectID? = assistant, until expiresAt: Timestamp? = nil
   ) -> WorkspaceCommand {
     .rule(
       .create(
@@ -47,7 +47,7 @@ extension WorkspaceEvent {
     let workspace = scenario.when(Self.create()).then(.ruled(Self.europe))
     #expect(workspace.rules[firstRule]?.projectID == assistant)
     #expect(workspace.rules[firstRule]?.version == 1)
-    scenario.when(Self.create(in: nil)).then(.ruled(in: nil, Self.europe))
+    scenario.when(Self.create(in: nil)).then(.ruled(Self.europe, in: nil))
   }
 
   @Test func `effect, note and expiry change together, and what stays is nothing`() {
@@ -73,7 +73,7 @@ extension WorkspaceEvent {
     given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe),
       .rule(.deleted(.init(ruleID: firstRule)))
-    ).when(Self.create(secondRule)).then(.ruled(secondRule, Self.europe))
+    ).when(Self.create(id: secondRule)).then(.ruled(Self.europe, id: secondRule))
   }
 
   @Test func `making it again yields nothing`() {
@@ -96,22 +96,22 @@ extension WorkspaceEvent {
   ) {
     let scenario = given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe))
-    scenario.when(Self.create(secondRule, Self.europe, effect))
+    scenario.when(Self.create(Self.europe, effect, id: secondRule))
       .thenRejected(.ruleExists(firstRule, isContradiction: isContradiction))
-    scenario.when(Self.create(secondRule, in: nil, Self.europe, effect))
-      .then(.ruled(secondRule, in: nil, Self.europe, effect))
+    scenario.when(Self.create(Self.europe, effect, id: secondRule, in: nil))
+      .then(.ruled(Self.europe, effect, id: secondRule, in: nil))
   }
 
   @Test func `one that has expired stands in nobody's way, until it is extended`() {
     let soon = Scenario.time(6)
     let scenario = given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, until: soon))
-    scenario.when(Self.create(secondRule), at: soon.advanced(by: -1))
+    scenario.when(Self.create(id: secondRule), at: soon.advanced(by: -1))
       .thenRejected(.ruleExists(firstRule, isContradiction: false))
-    scenario.when(Self.create(secondRule), at: soon).then(.ruled(secondRule, Self.europe))
+    scenario.when(Self.create(id: secondRule), at: soon).then(.ruled(Self.europe, id: secondRule))
     given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, until: soon),
-      .ruled(secondRule, Self.europe, .allow)
+      .ruled(Self.europe, .allow, id: secondRule)
     ).when(Self.change(expiresAt: .some(nil)))
       .thenRejected(.ruleExists(secondRule, isContradiction: true))
   }
@@ -133,8 +133,8 @@ extension WorkspaceEvent {
   @Test func `a project has as many rules as the plan allows`() throws {
     let rules = (0..<10).map { number in
       WorkspaceEvent.ruled(
-        RuleID(UUID(UInt128(3000 + number))),
-        .model(provider: "openai", ModelPattern("model-\(number)")!))
+        .model(provider: "openai", ModelPattern("model-\(number)")!),
+        id: RuleID(UUID(UInt128(3000 + number))))
     }
     let workspace = try given(.created, .ownerAdded, .projectCreated).workspace.after(rules)
     let exceeded = LimitExceeded(
@@ -143,6 +143,6 @@ extension WorkspaceEvent {
       try workspace.answer(Self.create(Self.model))
     }
     // The workspace around it has as many again.
-    #expect(try workspace.answer(Self.create(in: nil, Self.model)) == [.ruled(in: nil, Self.model)])
+    #expect(try workspace.answer(Self.create(Self.model, in: nil)) == [.ruled(Self.model, in: nil)])
   }
 }
