@@ -85,6 +85,27 @@ CREATE TABLE public.events (
 
 ALTER TABLE ONLY public.events FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.geo_rules (
+    organization_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    project_id uuid,
+    scope text NOT NULL,
+    place text NOT NULL,
+    effect text NOT NULL,
+    note text,
+    expires_at timestamp with time zone,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT geo_rules_check CHECK (((scope = 'region'::text) OR (place ~ '^[A-Z]{2}$'::text))),
+    CONSTRAINT geo_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text]))),
+    CONSTRAINT geo_rules_scope_check CHECK ((scope = ANY (ARRAY['country'::text, 'region'::text])))
+);
+
+ALTER TABLE ONLY public.geo_rules FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.idempotency_records (
     principal_id uuid NOT NULL,
     key text NOT NULL,
@@ -126,6 +147,24 @@ CREATE TABLE public.invitations (
 
 ALTER TABLE ONLY public.invitations FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.ip_rules (
+    organization_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    project_id uuid,
+    network cidr NOT NULL,
+    effect text NOT NULL,
+    note text,
+    expires_at timestamp with time zone,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT ip_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text])))
+);
+
+ALTER TABLE ONLY public.ip_rules FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.memberships (
     organization_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -137,6 +176,25 @@ CREATE TABLE public.memberships (
 );
 
 ALTER TABLE ONLY public.memberships FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.model_rules (
+    organization_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    project_id uuid,
+    provider text NOT NULL,
+    model text NOT NULL,
+    effect text NOT NULL,
+    note text,
+    expires_at timestamp with time zone,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT model_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text])))
+);
+
+ALTER TABLE ONLY public.model_rules FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.organization_slugs (
     organization_id uuid NOT NULL,
@@ -201,6 +259,55 @@ CREATE TABLE public.projects (
 WITH (fillfactor='50');
 
 ALTER TABLE ONLY public.projects FORCE ROW LEVEL SECURITY;
+
+CREATE VIEW public.rules WITH (security_invoker='true') AS
+ SELECT ip_rules.organization_id,
+    ip_rules.rule_id,
+    ip_rules.project_id,
+    'network'::text AS kind,
+    (ip_rules.network)::text AS subject,
+    NULL::text AS provider,
+    ip_rules.effect,
+    ip_rules.note,
+    ip_rules.expires_at,
+    ip_rules.created_by_kind,
+    ip_rules.created_by_id,
+    ip_rules.version,
+    ip_rules.created_at,
+    ip_rules.updated_at
+   FROM public.ip_rules
+UNION ALL
+ SELECT geo_rules.organization_id,
+    geo_rules.rule_id,
+    geo_rules.project_id,
+    geo_rules.scope AS kind,
+    geo_rules.place AS subject,
+    NULL::text AS provider,
+    geo_rules.effect,
+    geo_rules.note,
+    geo_rules.expires_at,
+    geo_rules.created_by_kind,
+    geo_rules.created_by_id,
+    geo_rules.version,
+    geo_rules.created_at,
+    geo_rules.updated_at
+   FROM public.geo_rules
+UNION ALL
+ SELECT model_rules.organization_id,
+    model_rules.rule_id,
+    model_rules.project_id,
+    'model'::text AS kind,
+    model_rules.model AS subject,
+    model_rules.provider,
+    model_rules.effect,
+    model_rules.note,
+    model_rules.expires_at,
+    model_rules.created_by_kind,
+    model_rules.created_by_id,
+    model_rules.version,
+    model_rules.created_at,
+    model_rules.updated_at
+   FROM public.model_rules;
 
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
@@ -312,6 +419,9 @@ ALTER TABLE ONLY public.event_log_head
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (organization_id, version);
 
+ALTER TABLE ONLY public.geo_rules
+    ADD CONSTRAINT geo_rules_pkey PRIMARY KEY (organization_id, rule_id);
+
 ALTER TABLE ONLY public.idempotency_records
     ADD CONSTRAINT idempotency_records_pkey PRIMARY KEY (principal_id, key);
 
@@ -324,8 +434,14 @@ ALTER TABLE ONLY public.invitation_lookups
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_pkey PRIMARY KEY (organization_id, invitation_id);
 
+ALTER TABLE ONLY public.ip_rules
+    ADD CONSTRAINT ip_rules_pkey PRIMARY KEY (organization_id, rule_id);
+
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (organization_id, user_id);
+
+ALTER TABLE ONLY public.model_rules
+    ADD CONSTRAINT model_rules_pkey PRIMARY KEY (organization_id, rule_id);
 
 ALTER TABLE ONLY public.organization_slugs
     ADD CONSTRAINT organization_slugs_pkey PRIMARY KEY (organization_id);
@@ -384,9 +500,15 @@ CREATE INDEX events_organization_position ON public.events USING btree (organiza
 
 CREATE UNIQUE INDEX events_position ON public.events USING btree ("position");
 
+CREATE INDEX geo_rules_project ON public.geo_rules USING btree (organization_id, project_id);
+
 CREATE INDEX idempotency_records_created_at ON public.idempotency_records USING btree (created_at);
 
+CREATE INDEX ip_rules_project ON public.ip_rules USING btree (organization_id, project_id);
+
 CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, organization_id);
+
+CREATE INDEX model_rules_project ON public.model_rules USING btree (organization_id, project_id);
 
 CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
 
@@ -399,11 +521,29 @@ CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(user_id);
 
+ALTER TABLE ONLY public.geo_rules
+    ADD CONSTRAINT geo_rules_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.geo_rules
+    ADD CONSTRAINT geo_rules_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
+
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
+ALTER TABLE ONLY public.ip_rules
+    ADD CONSTRAINT ip_rules_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.ip_rules
+    ADD CONSTRAINT ip_rules_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
+
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.model_rules
+    ADD CONSTRAINT model_rules_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.model_rules
+    ADD CONSTRAINT model_rules_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
 
 ALTER TABLE ONLY public.personal_access_tokens
     ADD CONSTRAINT personal_access_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(user_id);
@@ -424,11 +564,17 @@ CREATE POLICY append ON public.events FOR INSERT WITH CHECK ((( SELECT public.si
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.geo_rules ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.invitation_lookups ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.ip_rules ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.memberships ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.model_rules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.organization_slugs ENABLE ROW LEVEL SECURITY;
 
@@ -446,11 +592,17 @@ ALTER TABLE public.snapshots ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant ON public.events FOR SELECT USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
+CREATE POLICY tenant ON public.geo_rules USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
 CREATE POLICY tenant ON public.invitation_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.invitations USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
+CREATE POLICY tenant ON public.ip_rules USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
 CREATE POLICY tenant ON public.memberships USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.model_rules USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.organization_slugs USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
@@ -478,13 +630,19 @@ GRANT SELECT,UPDATE ON TABLE public.event_log_head TO signalbox_app;
 
 GRANT SELECT,INSERT ON TABLE public.events TO signalbox_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.geo_rules TO signalbox_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_records TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitation_lookups TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO signalbox_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ip_rules TO signalbox_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.memberships TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.model_rules TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.organization_slugs TO signalbox_app;
 
@@ -493,6 +651,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.organizations TO signalbox_app
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personal_access_tokens TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projects TO signalbox_app;
+
+GRANT SELECT ON TABLE public.rules TO signalbox_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO signalbox_app;
 

@@ -19,6 +19,9 @@ import Testing
     case "createOrganization", "changeOrganization": #"{"name":"B"}"#
     case "createProject": #"{"name":"B","environment":"live"}"#
     case "changeProject": #"{"name":"B"}"#
+    case "createRule": #"{"provider":"openai","model":"gpt-4*","effect":"deny"}"#
+    case "changeRule": #"{"note":"B"}"#
+    case "evaluateRules": #"{"provider":"openai","model":"gpt-4o"}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -153,6 +156,7 @@ struct World: Sendable {
   let project: String
   let invitation: String
   let serviceToken: String
+  let rule: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -190,6 +194,9 @@ struct World: Sendable {
       "\(path)/service-tokens",
       #"{"name":"\#(Self.mark)","role":"viewer","expires_at":"\#(nextMonth)"}"#)
     serviceToken = try #require(token.json["id"]?.string, "\(token.text)")
+    let ruled = try await owner.post(
+      "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
+    rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -203,6 +210,7 @@ struct World: Sendable {
     project = other.project
     invitation = other.invitation
     serviceToken = other.serviceToken
+    rule = other.rule
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -223,10 +231,10 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let path = operation.path
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
-      .replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
+      .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
       .replacing(
         "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")
-    let query = dryRun && operation.method != "GET" ? "?dry_run=true" : ""
+    let query = dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       headers: ["If-Match": "*"])

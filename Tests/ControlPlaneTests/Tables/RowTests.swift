@@ -20,6 +20,9 @@ import Testing
     ServiceTokenLookupTable.table.name: ServiceTokenLookupTable.table.columns.map(\.name),
     PersonalAccessTokenTable.table.name: PersonalAccessTokenTable.table.columns.map(\.name),
     ProjectTable.table.name: ProjectTable.table.columns.map(\.name),
+    IPRuleTable.table.name: IPRuleTable.table.columns.map(\.name),
+    GeoRuleTable.table.name: GeoRuleTable.table.columns.map(\.name),
+    ModelRuleTable.table.name: ModelRuleTable.table.columns.map(\.name),
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]
@@ -103,7 +106,8 @@ import Testing
       let rows = try session.execute(
         """
         SELECT table_name::text, column_name::text FROM information_schema.columns \
-        WHERE table_schema = 'public'
+        JOIN information_schema.tables USING (table_schema, table_name) \
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
         """, deadline: .soon)
       var columns: [String: [String]] = [:]
       for row in rows {
