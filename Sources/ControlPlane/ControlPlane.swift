@@ -83,7 +83,8 @@ package struct ControlPlane: Sendable {
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
       hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits)
     background = [
-      serviceTokenUses, UntilShutdown { await mail.run() },
+      serviceTokenUses, PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
+      UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
 

@@ -19,7 +19,7 @@ METHODS = ("get", "put", "post", "patch", "delete")
 # Of those that are no DELETE.
 REMOVALS = {"leaveOrganization", "declineInvitation"}
 # What takes a place in the plan.
-LIMITED = {"createProject", "createInvitation", "resendInvitation"}
+LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule", "replaceRules"}
 ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
 DOCUMENT_URI = "urn:signalbox:contract"
 
@@ -65,7 +65,8 @@ class Operation:
             for parameter in map(contract.at, shared + definition.get("parameters", []))}
         self.versioned = path.startswith("/v1/")
         self.tenant = "{organization}" in path
-        self.change = method != "get"
+        # A POST may be a question that is too long for a path.
+        self.change = method != "get" and not definition.get("x-read-only", False)
         self.secured = definition.get("security") != []
         self.permission = definition.get("x-permission")
         self.removal = method == "delete" or definition.get("operationId") in REMOVALS
@@ -153,7 +154,7 @@ def _required_parameters(operation):
     yield "X-Request-Id"
     if operation.change and operation.secured:
         yield "dry_run"
-    if operation.method in ("post", "delete") and operation.secured:
+    if operation.method in ("post", "delete") and operation.change and operation.secured:
         yield "Idempotency-Key"
     if operation.method == "patch" or operation.path.endswith("/archive"):
         yield "If-Match"

@@ -14,6 +14,8 @@ extension Workspace {
     case .project(let projectID):
       projects[projectID]?.json(id: projectID, organizationID: id)
     case .rule(let ruleID): rules[ruleID]?.json(id: ruleID, organizationID: id)
+    case .ruleSet(let projectID):
+      projects[projectID].map { _ in RulePayloads.set(rules(of: projectID), in: id) }
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     }

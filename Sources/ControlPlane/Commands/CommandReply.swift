@@ -50,7 +50,8 @@ extension WorkspaceCommand {
       .rule(.delete), .account(.revokeToken), .account(.erase):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
-      .project(.setPanicMode), .project(.archive), .rule(.change), .member(.changeRole),
+      .project(.setPanicMode), .project(.endPanicMode), .project(.archive), .rule(.change),
+      .rule(.replaceAll), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
       .serviceToken(.rotate), .plan, .onboarding:
       .change
@@ -84,6 +85,7 @@ extension Entity {
     case .serviceToken(let id): "\(root)/service-tokens/\(id)"
     case .project(let id): "\(root)/projects/\(id)"
     case .rule(let id): "\(root)/rules/\(id)"
+    case .ruleSet(let id): "\(root)/projects/\(id)/rules"
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     }

@@ -86,6 +86,9 @@ package final class PayloadReader {
     try errors.finish()
   }
 
+  /// Whether a member is there, and not null.
+  package func isThere(_ name: String) -> Bool { members[name].map { $0 != .null } ?? false }
+
   // MARK: Members
 
   package func string(

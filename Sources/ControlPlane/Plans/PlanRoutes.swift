@@ -33,35 +33,8 @@ struct PlanRoutes: RouteGroup {
       request, context, may: .organizationRead, or: .platformAdmins)
     try QueryReader(request).finish()
     let rows = try await member.reads.rows(
-      LimitsQuery.limits(of: member.organizationID, at: .now))
+      PlanQuery.limits(of: member.organizationID, at: .now))
     guard let row = rows.first else { throw Problem(.notFound) }
-    return .json(try LimitsQuery.limits(row, services.plans).json.bytes())
-  }
-}
-
-/// How much there is of what the plan limits.
-private enum LimitsQuery {
-  static func limits(of organization: OrganizationID, at time: Timestamp) -> Query {
-    """
-    SELECT plan_tier, plan_catalog_version, entitlements, \
-    (SELECT count(*) FROM projects AS p \
-    WHERE p.organization_id = o.organization_id AND p.archived_at IS NULL), \
-    (SELECT count(*) FROM memberships AS m WHERE m.organization_id = o.organization_id) \
-    + (SELECT count(*) FROM invitations AS i WHERE i.organization_id = o.organization_id \
-    AND status = 'pending' AND expires_at > \(TimestampTZ(time))) \
-    FROM organizations AS o WHERE organization_id = \(organization.uuid)
-    """
-  }
-
-  static func limits(_ row: Row, _ catalog: PlanCatalog) throws -> WorkspaceLimits {
-    let (tier, version, entitlements, projects, members) = try row.decode(
-      (PlanTier, Int64, JSONB, Int64, Int64).self)
-    return WorkspaceLimits(
-      tier: tier, catalogVersion: version,
-      // Given before there was a catalog: as the decider takes it.
-      entitlements: version == 0
-        ? catalog[tier].entitlements
-        : try StrictJSONDecoder().decode(Entitlements.self, from: entitlements.utf8),
-      usage: [.projects: projects, .members: members])
+    return .json(try PlanQuery.limits(row, services.plans).json.bytes())
   }
 }

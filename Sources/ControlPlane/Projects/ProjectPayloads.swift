@@ -9,7 +9,11 @@ extension Project {
     panicMode.set("enabled", self.panicMode != nil)
     panicMode.set("reason", self.panicMode?.reason)
     panicMode.set("since", self.panicMode?.since.rfc3339)
+    panicMode.set("until", self.panicMode?.until?.rfc3339)
     panicMode.set("by", self.panicMode?.by.json())
+    var budgets = JSONObject()
+    budgets.set("requests_per_month", self.budgets.requestsPerMonth)
+    budgets.set("cost_per_month", self.budgets.costPerMonth)
 
     var object = JSONObject()
     object.set("id", id.description)
@@ -20,6 +24,7 @@ extension Project {
     object.set("abuse_threshold", thresholds.abuseThreshold)
     object.set("max_tokens", thresholds.maxTokens)
     object.set("loop_sensitivity", thresholds.loopSensitivity.rawValue)
+    object.set("budgets", budgets)
     object.set("panic_mode", panicMode)
     object.set("version", version)
     object.set("created_at", createdAt.rfc3339)
@@ -56,10 +61,11 @@ struct CreateProjectPayload {
   }
 }
 
-/// The body of `PATCH …/projects/{project}`: a merge patch (RFC 7396) in which null lifts a threshold.
+/// The body of `PATCH …/projects/{project}`: a merge patch (RFC 7396) in which null lifts a threshold or a budget.
 struct ChangeProjectPayload {
   let name: String?
   let thresholds: ThresholdChanges
+  let budgets: BudgetChanges
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
@@ -71,8 +77,26 @@ struct ChangeProjectPayload {
     thresholds.maxTokens = reader.integerChange("max_tokens", 1...10_000_000).removable
     thresholds.loopSensitivity = reader.replacement(
       "loop_sensitivity", reader.choiceChange("loop_sensitivity"))
+    budgets = BudgetChanges(reader.objectChange("budgets"))
     try reader.finish()
     self.thresholds = thresholds
+  }
+}
+
+extension BudgetChanges {
+  /// Null lifts all of them.
+  fileprivate init(_ change: Change<PayloadReader>) {
+    self.init()
+    switch change {
+    case .absent: break
+    case .null:
+      requestsPerMonth = .some(nil)
+      costPerMonth = .some(nil)
+    case .value(let reader):
+      requestsPerMonth =
+        reader.integerChange("requests_per_month", 1...1_000_000_000_000).removable
+      costPerMonth = reader.integerChange("cost_per_month", 1...1_000_000_000_000_000).removable
+    }
   }
 }
 
@@ -80,12 +104,17 @@ struct ChangeProjectPayload {
 struct PanicModePayload {
   let enabled: Bool
   let reason: String?
+  let until: Timestamp?
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
-  init(_ body: ByteBuffer) throws {
+  init(_ body: ByteBuffer, now: Timestamp) throws {
     let reader = try PayloadReader(body)
     let enabled = reader.bool("enabled")
     reason = reader.replacement("reason", reader.stringChange("reason", .reason))
+    until = reader.optionalFuture("until", after: now)
+    if enabled == false, until != nil {
+      reader.refuse("until", "choice", "is only for switching panic mode on")
+    }
     try reader.finish()
     guard let enabled else { throw Problem(.invalidRequest) }
     self.enabled = enabled

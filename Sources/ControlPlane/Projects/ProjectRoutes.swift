@@ -84,7 +84,9 @@ struct ProjectRoutes: RouteGroup {
     let id = try projectID(context)
     let payload = try ChangeProjectPayload(context.body)
     return try await change.carryOut(
-      .project(.change(id, name: payload.name, thresholds: payload.thresholds)))
+      .project(
+        .change(
+          id, name: payload.name, thresholds: payload.thresholds, budgets: payload.budgets)))
   }
 
   private func archive(request: Request, context: APIContext) async throws -> Reply {
@@ -100,9 +102,11 @@ struct ProjectRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .panicModeWrite, ifMatch: .ignored)
     let id = try projectID(context)
-    let payload = try PanicModePayload(context.body)
+    let payload = try PanicModePayload(context.body, now: change.time)
     return try await change.carryOut(
-      .project(.setPanicMode(id, enabled: payload.enabled, reason: payload.reason)))
+      .project(
+        .setPanicMode(
+          id, enabled: payload.enabled, reason: payload.reason, until: payload.until)))
   }
 
   private func projectID(_ context: APIContext) throws -> ProjectID {

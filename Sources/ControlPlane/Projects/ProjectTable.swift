@@ -22,11 +22,14 @@ enum ProjectTable: EntityTable {
       .value("abuse_threshold") { $0.project.thresholds.abuseThreshold },
       .value("max_tokens") { $0.project.thresholds.maxTokens },
       .value("loop_sensitivity") { $0.project.thresholds.loopSensitivity.rawValue },
+      .value("requests_per_month") { $0.project.budgets.requestsPerMonth },
+      .value("cost_per_month") { $0.project.budgets.costPerMonth },
       .value("panic_mode") { $0.project.panicMode != nil },
       .value("panic_mode_reason") { $0.project.panicMode?.reason },
       .value("panic_mode_since") { ($0.project.panicMode?.since).map(TimestampTZ.init) },
       .value("panic_mode_by_kind") { $0.project.panicMode?.by.kind.rawValue },
       .value("panic_mode_by_id") { $0.project.panicMode?.by.id },
+      .value("panic_mode_until") { ($0.project.panicMode?.until).map(TimestampTZ.init) },
       .value("version") { $0.project.version },
       .value("created_at") { TimestampTZ($0.project.createdAt) },
       .value("updated_at") { TimestampTZ($0.project.updatedAt) },
@@ -67,6 +70,15 @@ enum ProjectTable: EntityTable {
       """
   }
 
+  /// Those whose panic mode was to end by now, of all workspaces.
+  static func duePanicModes(at time: Timestamp, limit: Int64) -> Query {
+    """
+    SELECT organization_id, project_id, panic_mode_until FROM projects \
+    WHERE panic_mode_until <= \(TimestampTZ(time)) AND archived_at IS NULL \
+    ORDER BY panic_mode_until LIMIT \(limit)
+    """
+  }
+
   private static let columns = Query(unchecked: table.columnList)
 }
 
@@ -74,18 +86,19 @@ extension ProjectRow {
   init(_ row: Row) throws(PostgresError) {
     let (
       organizationID, id, name, environment, rateLimit, abuseThreshold, maxTokens, loopSensitivity,
-      isPanicking, reason, since, byKind, byID, version, createdAt, updatedAt, archivedAt
+      requestsPerMonth, costPerMonth, isPanicking, reason, since, byKind, byID, until, version, createdAt, updatedAt, archivedAt
     ) = try row.decode(
       (
         UUID, UUID, String, Project.Environment, Int64?, Int64?,
-        Int64?, Thresholds.LoopSensitivity, Bool, String?, TimestampTZ?,
-        Actor.Kind?, UUID?, Int64, TimestampTZ, TimestampTZ,
+        Int64?, Thresholds.LoopSensitivity, Int64?, Int64?, Bool, String?, TimestampTZ?,
+        Actor.Kind?, UUID?, TimestampTZ?, Int64, TimestampTZ, TimestampTZ,
         TimestampTZ?
       ).self)
     var panicMode: Project.PanicMode?
     if isPanicking, let since, let byKind {
       panicMode = Project.PanicMode(
-        reason: reason, since: Timestamp(since), by: Actor(kind: byKind, id: byID))
+        reason: reason, since: Timestamp(since), by: Actor(kind: byKind, id: byID),
+        until: until.map(Timestamp.init))
     }
     self.init(
       organizationID: OrganizationID(organizationID), id: ProjectID(id),
@@ -94,6 +107,7 @@ extension ProjectRow {
         thresholds: Thresholds(
           rateLimit: rateLimit, abuseThreshold: abuseThreshold, maxTokens: maxTokens,
           loopSensitivity: loopSensitivity),
+        budgets: Budgets(requestsPerMonth: requestsPerMonth, costPerMonth: costPerMonth),
         panicMode: panicMode, version: version, createdAt: Timestamp(createdAt),
         updatedAt: Timestamp(updatedAt), archivedAt: archivedAt.map(Timestamp.init)))
   }

@@ -26,21 +26,33 @@ extension Rule {
   }
 }
 
-/// The body of `POST …/rules`: exactly one of `network`, `country`, `region`, or `provider` with `model`.
-struct CreateRulePayload {
-  let projectID: ProjectID?
+/// Sets of rules, as callers see them.
+enum RulePayloads {
+  /// A project's own rules, newest first.
+  static func set(
+    _ rules: [RuleID: Rule], in organization: OrganizationID
+  ) -> JSONObject {
+    var data = JSONArray()
+    for (id, rule) in rules.sorted(by: { $0.key.uuid > $1.key.uuid }) {
+      data.append(rule.json(id: id, organizationID: organization))
+    }
+    var body = JSONObject()
+    body.set("data", data)
+    return body
+  }
+}
+
+/// What a rule says and about what: exactly one of `network`, `country`, `region`, or `provider` with `model`.
+struct RuleDraft {
   let match: Rule.Match
   let effect: Rule.Effect
   let note: String?
   let expiresAt: Timestamp?
 
-  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
-  init(_ body: ByteBuffer, now: Timestamp) throws {
-    let reader = try PayloadReader(body)
-    projectID = reader.optionalString(
-      "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
-      otherwise: "must be an id that starts with prj_"
-    ).flatMap { ProjectID($0) }
+  /// Reads all of an object's members that a rule has; nil when something is wrong, which the reader then knows.
+  ///
+  /// - Parameter now: the moment behind which a rule has to expire; nil when it may have expired already.
+  init?(_ reader: PayloadReader, now: Timestamp?) {
     let network = reader.optionalString(
       "network", TextRules(2...49), where: { Network($0) != nil },
       otherwise: "must be an IPv4 or IPv6 network such as 10.0.0.0/8 or 2001:db8::/32"
@@ -57,24 +69,77 @@ struct CreateRulePayload {
     ).flatMap { ModelPattern($0) }
     let effect = reader.choice("effect", of: Rule.Effect.self)
     note = reader.optionalString("note", .reason)
-    expiresAt = reader.optionalFuture("expires_at", after: now)
-    let matches: [Rule.Match] =
-      [network.map { .network($0) }, country.map { .country($0) }, region.map { .region($0) }]
-      .compactMap { $0 }
-      + (model.map { [.model(provider: provider ?? "", $0)] } ?? [])
-    if (provider == nil) != (model == nil) {
-      reader.refuse(provider == nil ? "provider" : "model", "required", "is required")
-    } else if matches.count > 1 {
-      reader.refuse("network", "choice", "a rule is about one thing: network, country, region or model")
+    expiresAt =
+      if let now {
+        reader.optionalFuture("expires_at", after: now)
+      } else {
+        reader.optionalTime("expires_at").map { Timestamp(microseconds: $0) }
+      }
+    let isAboutModel = reader.isThere("provider") || reader.isThere("model")
+    let named = ["network", "country", "region"].filter(reader.isThere)
+    let count = named.count + (isAboutModel ? 1 : 0)
+    if count == 0 {
+      reader.refuse("network", "required", "one of network, country, region and model is required")
+    } else if count > 1 {
+      let last = isAboutModel ? "model" : named[named.count - 1]
+      reader.refuse(
+        last, "choice", "a rule is about one thing: network, country, region or model")
+    } else if isAboutModel, !(reader.isThere("provider") && reader.isThere("model")) {
+      reader.refuse(
+        reader.isThere("provider") ? "model" : "provider", "required", "is required")
     }
-    try reader.finish()
-    guard matches.count == 1, let match = matches.first, let effect else {
-      throw Problem.invalid([
-        .init(.pointer("/network"), "required", "one of network, country, region and model is required")
-      ])
-    }
+    let matches: [Rule.Match?] = [
+      network.map { .network($0) }, country.map { .country($0) }, region.map { .region($0) },
+      model.flatMap { pattern in provider.map { .model(provider: $0, pattern) } },
+    ]
+    guard count == 1, let match = matches.compactMap({ $0 }).first, let effect else { return nil }
     self.match = match
     self.effect = effect
+  }
+}
+
+/// The body of `POST …/rules`: a rule, and the project that it is for, if it is for one.
+struct CreateRulePayload {
+  let projectID: ProjectID?
+  let rule: RuleDraft
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer, now: Timestamp) throws {
+    let reader = try PayloadReader(body)
+    projectID = reader.optionalString(
+      "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
+      otherwise: "must be an id that starts with prj_"
+    ).flatMap { ProjectID($0) }
+    let rule = RuleDraft(reader, now: now)
+    try reader.finish()
+    guard let rule else { throw Problem(.invalidRequest) }
+    self.rule = rule
+  }
+}
+
+/// The body of `PUT …/projects/{project}/rules`: every rule that the project is to have.
+struct ReplaceRulesPayload {
+  private static let most = 5000
+
+  let rules: [RuleDraft]
+
+  /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
+  init(_ body: ByteBuffer) throws {
+    let reader = try PayloadReader(body)
+    let elements = reader.objects("rules", 0...Self.most) ?? []
+    var rules: [RuleDraft] = []
+    var places: [Rule.Match: Int] = [:]
+    for (place, element) in elements.enumerated() {
+      guard let rule = RuleDraft(element, now: nil) else { continue }
+      if let other = places.updateValue(place, forKey: rule.match) {
+        element.refuse(
+          rule.match.kind == .model ? "model" : rule.match.kind.rawValue, "duplicate",
+          "/rules/\(other) is about the same")
+      }
+      rules.append(rule)
+    }
+    try reader.finish()
+    self.rules = rules
   }
 }
 

@@ -4,8 +4,8 @@ import Hummingbird
 import JSON
 import Postgres
 
-/// `/v1/organizations/{organization}/rules`: create, list, get, change, delete; a project's `rules:evaluate`; and
-/// `/v1/regions`.
+/// `/v1/organizations/{organization}/rules`: create, list, get, change, delete; a project's whole set at once, and its
+/// `rules:evaluate`; and `/v1/regions`.
 struct RuleRoutes: RouteGroup {
   let services: Services
 
@@ -16,8 +16,10 @@ struct RuleRoutes: RouteGroup {
     router.get("\(rules)/{rule}", use: get)
     router.patch("\(rules)/{rule}", use: change)
     router.delete("\(rules)/{rule}", use: delete)
-    router.post(
-      "/v1/organizations/{organization}/projects/{project}/rules:evaluate", use: evaluate)
+    let projectRules = "/v1/organizations/{organization}/projects/{project}/rules"
+    router.get("\(projectRules)", use: set)
+    router.put("\(projectRules)", use: replaceAll)
+    router.post("\(projectRules):evaluate", use: evaluate)
     router.get("/v1/regions", use: regions)
   }
 
@@ -28,8 +30,9 @@ struct RuleRoutes: RouteGroup {
     return try await change.carryOut(
       .rule(
         .create(
-          RuleID(Identifiers.next()), project: payload.projectID, match: payload.match,
-          effect: payload.effect, note: payload.note, expiresAt: payload.expiresAt)))
+          RuleID(Identifiers.next()), project: payload.projectID, match: payload.rule.match,
+          effect: payload.rule.effect, note: payload.rule.note,
+          expiresAt: payload.rule.expiresAt)))
   }
 
   private func list(request: Request, context: APIContext) async throws -> Reply {
@@ -85,24 +88,54 @@ struct RuleRoutes: RouteGroup {
     return try await change.carryOut(.rule(.delete(ruleID(context))))
   }
 
+  /// All rules of a project, whose ETag a replacement needs.
+  private func set(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .ruleRead)
+    let organization = member.organizationID
+    let id = try projectID(context)
+    let rules: [RuleID: Rule]
+    if let moment = try QueryReader.asOf(request) {
+      let past = try await WorkspaceHistory.workspace(organization, asOf: moment, member.reads)
+      guard past.projects[id] != nil else { throw Problem(.notFound) }
+      rules = past.rules(of: id)
+    } else {
+      _ = try await project(id, member)
+      rules = try await member.rules(RuleView.own(of: id, in: organization))
+    }
+    return try RenderedResource(
+      RulePayloads.set(rules, in: organization), version: Rule.setVersion(rules)
+    ).reply(to: request)
+  }
+
+  private func replaceAll(request: Request, context: APIContext) async throws -> Reply {
+    let change = try await ChangeRequest(
+      request, context, services, may: .ruleWrite, ifMatch: .required)
+    let id = try projectID(context)
+    let payload = try ReplaceRulesPayload(context.body)
+    return try await change.carryOut(
+      .rule(
+        .replaceAll(
+          of: id,
+          payload.rules.map {
+            .init(
+              id: RuleID(Identifiers.next(at: change.time)), match: $0.match, effect: $0.effect,
+              note: $0.note, expiresAt: $0.expiresAt)
+          })))
+  }
+
   /// What would be decided about a request, and why: by the very code that every data plane decides with.
   private func evaluate(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .ruleRead)
     try QueryReader(request).finish()
     let payload = try EvaluatePayload(context.body, now: .now)
-    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
-      throw Problem(.notFound)
-    }
     let organization = member.organizationID
-    let projects = try await member.reads.rows(ProjectTable.find(id, in: organization))
-    guard let project = try projects.first.map({ try ProjectRow($0).project }) else {
-      throw Problem(.notFound)
-    }
-    let rules = try await member.reads.rows(RuleView.all(for: id, in: organization))
-      .map { row throws(PostgresError) in try RuleRow(row) }
+    let id = try projectID(context)
+    let project = try await project(id, member)
+    let entitlements = try await member.reads.rows(PlanQuery.plan(of: organization)).first
+      .map { try PlanQuery.entitlements($0, services.plans) }
     let controls = Controls(
-      isPanicking: project.panicMode != nil,
-      rules: RuleSet(Dictionary(uniqueKeysWithValues: rules.map { ($0.id, $0.rule) })),
+      providers: entitlements?.providers, panicMode: project.panicMode,
+      rules: RuleSet(try await member.rules(RuleView.all(for: id, in: organization))),
       thresholds: project.thresholds)
     return .json(controls.explain(payload.request).json.bytes())
   }
@@ -113,11 +146,32 @@ struct RuleRoutes: RouteGroup {
     return RegionPayloads.regions
   }
 
+  private func project(_ id: ProjectID, _ member: Membership) async throws -> Project {
+    let rows = try await member.reads.rows(ProjectTable.find(id, in: member.organizationID))
+    guard let row = rows.first else { throw Problem(.notFound) }
+    return try ProjectRow(row).project
+  }
+
+  private func projectID(_ context: APIContext) throws -> ProjectID {
+    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
+      throw Problem(.notFound)
+    }
+    return id
+  }
+
   private func ruleID(_ context: APIContext) throws -> RuleID {
     guard let id = context.pathParameters["rule"].flatMap(RuleID.init) else {
       throw Problem(.notFound)
     }
     return id
+  }
+}
+
+extension Membership {
+  fileprivate func rules(_ query: Query) async throws -> [RuleID: Rule] {
+    let rows = try await reads.rows(query)
+    let rules = try rows.map { row throws(PostgresError) in try RuleRow(row) }
+    return Dictionary(uniqueKeysWithValues: rules.map { ($0.id, $0.rule) })
   }
 }
 

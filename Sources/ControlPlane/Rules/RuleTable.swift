@@ -123,6 +123,14 @@ enum RuleView {
     """
   }
 
+  /// A project's own rules.
+  static func own(of project: ProjectID, in organization: OrganizationID) -> Query {
+    """
+    SELECT \(fragment: columns) FROM rules \
+    WHERE organization_id = \(organization.uuid) AND project_id = \(project.uuid)
+    """
+  }
+
   private static let columns: Query = """
     organization_id, rule_id, project_id, kind, subject, provider, effect, note, expires_at, \
     created_by_kind, created_by_id, version, created_at, updated_at

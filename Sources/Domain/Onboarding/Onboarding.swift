@@ -170,7 +170,8 @@ extension WorkspaceEvent {
     case .project(.created): .projectCreated
     case .onboarding(.factRecorded(let fact)): fact.step
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
-      .project(.renamed), .project(.thresholdsChanged), .project(.panicModeEnabled),
+      .project(.renamed), .project(.thresholdsChanged), .project(.budgetsChanged),
+      .project(.panicModeEnabled),
       .project(.panicModeDisabled), .project(.archived), .rule, .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
       nil

@@ -6,6 +6,7 @@ package enum ProjectEvent: Equatable, Sendable {
   case created(Created)
   case renamed(Renamed)
   case thresholdsChanged(ThresholdsChanged)
+  case budgetsChanged(BudgetsChanged)
   case panicModeEnabled(PanicModeEnabled)
   case panicModeDisabled(PanicModeDisabled)
   case archived(Archived)
@@ -48,16 +49,37 @@ package enum ProjectEvent: Equatable, Sendable {
     }
   }
 
-  /// Also recorded when panic mode is on already and only the reason changes.
+  /// All budgets as they are from now on, the unchanged ones included.
+  package struct BudgetsChanged: EventPayload {
+    package static let type = "project.budgets_changed"
+    package let projectID: ProjectID
+    package let budgets: Budgets
+    package var event: WorkspaceEvent { .project(.budgetsChanged(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case projectID = "project_id"
+      case budgets
+    }
+  }
+
+  /// Also recorded when panic mode is on already and only the reason or the end changes.
   package struct PanicModeEnabled: EventPayload {
     package static let type = "project.panic_mode_enabled"
     package let projectID: ProjectID
     package let reason: String?
+    /// When it ends by itself; absent when somebody has to end it.
+    package let until: Timestamp?
     package var event: WorkspaceEvent { .project(.panicModeEnabled(self)) }
+
+    init(projectID: ProjectID, reason: String?, until: Timestamp? = nil) {
+      self.projectID = projectID
+      self.reason = reason
+      self.until = until
+    }
 
     private enum CodingKeys: String, CodingKey {
       case projectID = "project_id"
-      case reason
+      case reason, until
     }
   }
 
@@ -88,6 +110,7 @@ package enum ProjectEvent: Equatable, Sendable {
     case .created(let payload): payload.projectID
     case .renamed(let payload): payload.projectID
     case .thresholdsChanged(let payload): payload.projectID
+    case .budgetsChanged(let payload): payload.projectID
     case .panicModeEnabled(let payload): payload.projectID
     case .panicModeDisabled(let payload): payload.projectID
     case .archived(let payload): payload.projectID
@@ -95,8 +118,8 @@ package enum ProjectEvent: Equatable, Sendable {
   }
 
   static let payloadTypes: [any EventPayload.Type] = [
-    Created.self, Renamed.self, ThresholdsChanged.self, PanicModeEnabled.self,
-    PanicModeDisabled.self, Archived.self,
+    Created.self, Renamed.self, ThresholdsChanged.self, BudgetsChanged.self,
+    PanicModeEnabled.self, PanicModeDisabled.self, Archived.self,
   ]
 
   var payload: any EventPayload {
@@ -104,6 +127,7 @@ package enum ProjectEvent: Equatable, Sendable {
     case .created(let payload): payload
     case .renamed(let payload): payload
     case .thresholdsChanged(let payload): payload
+    case .budgetsChanged(let payload): payload
     case .panicModeEnabled(let payload): payload
     case .panicModeDisabled(let payload): payload
     case .archived(let payload): payload
@@ -127,17 +151,24 @@ package struct Project: Equatable, Sendable, Codable, Identified {
     package let reason: String?
     package let since: Timestamp
     package let by: Actor
+    /// When it ends by itself; nil when somebody has to end it.
+    package let until: Timestamp?
 
-    package init(reason: String?, since: Timestamp, by: Actor) {
+    package init(reason: String?, since: Timestamp, by: Actor, until: Timestamp? = nil) {
       self.reason = reason
       self.since = since
       self.by = by
+      self.until = until
     }
+
+    /// Until its end, should it have one.
+    package func isOn(at time: Timestamp) -> Bool { until.map { time < $0 } ?? true }
   }
 
   package var name: String
   package let environment: Environment
   package var thresholds: Thresholds
+  package var budgets: Budgets
   package var panicMode: PanicMode?
   /// How many events happened to the project.
   package var version: Int64
@@ -148,12 +179,13 @@ package struct Project: Equatable, Sendable, Codable, Identified {
   /// A project as it was read from a row.
   package init(
     name: String, environment: Environment, thresholds: Thresholds = Thresholds(),
-    panicMode: PanicMode? = nil, version: Int64, createdAt: Timestamp, updatedAt: Timestamp,
+    budgets: Budgets = Budgets(), panicMode: PanicMode? = nil, version: Int64, createdAt: Timestamp, updatedAt: Timestamp,
     archivedAt: Timestamp? = nil
   ) {
     self.name = name
     self.environment = environment
     self.thresholds = thresholds
+    self.budgets = budgets
     self.panicMode = panicMode
     self.version = version
     self.createdAt = createdAt
@@ -162,7 +194,7 @@ package struct Project: Equatable, Sendable, Codable, Identified {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case name, environment, thresholds, version
+    case name, environment, thresholds, budgets, version
     case panicMode = "panic_mode"
     case createdAt = "created_at"
     case updatedAt = "updated_at"
@@ -194,9 +226,12 @@ package struct Project: Equatable, Sendable, Codable, Identified {
       name = renamed.name
     case .thresholdsChanged(let changed):
       thresholds = changed.thresholds
+    case .budgetsChanged(let changed):
+      budgets = changed.budgets
     case .panicModeEnabled(let enabled):
       panicMode = PanicMode(
-        reason: enabled.reason, since: panicMode?.since ?? metadata.occurredAt, by: metadata.actor)
+        reason: enabled.reason, since: panicMode?.since ?? metadata.occurredAt, by: metadata.actor,
+        until: enabled.until)
     case .panicModeDisabled:
       panicMode = nil
     case .archived:
@@ -212,14 +247,18 @@ package struct Project: Equatable, Sendable, Codable, Identified {
 package enum ProjectCommand: Equatable, Sendable {
   case create(ProjectID, name: String, environment: Project.Environment)
   /// A nil name leaves it as it is.
-  case change(ProjectID, name: String?, thresholds: ThresholdChanges)
-  case setPanicMode(ProjectID, enabled: Bool, reason: String?)
+  case change(
+    ProjectID, name: String?, thresholds: ThresholdChanges, budgets: BudgetChanges = .init())
+  /// Without an end, panic mode stays until somebody ends it, also where it had an end before.
+  case setPanicMode(ProjectID, enabled: Bool, reason: String?, until: Timestamp? = nil)
+  /// The time up to which panic mode was to last has come.
+  case endPanicMode(ProjectID, dueAt: Timestamp)
   case archive(ProjectID)
 
   package var projectID: ProjectID {
     switch self {
-    case .create(let id, _, _), .change(let id, _, _), .setPanicMode(let id, _, _),
-      .archive(let id):
+    case .create(let id, _, _), .change(let id, _, _, _), .setPanicMode(let id, _, _, _),
+      .endPanicMode(let id, _), .archive(let id):
       id
     }
   }
@@ -238,13 +277,13 @@ extension Workspace {
     }
     guard let project = projects[command.projectID] else { throw .notFound(.project) }
     _ = try Organization.open(organization)
-    return try project.decide(command).map { .project($0) }
+    return try project.decide(command, in: context).map { .project($0) }
   }
 }
 
 extension Project {
   fileprivate func decide(
-    _ command: ProjectCommand
+    _ command: ProjectCommand, in context: CommandContext
   ) throws(Rejection) -> [ProjectEvent] {
     if case .archive(let id) = command {
       return archivedAt == nil ? [.archived(.init(projectID: id))] : []
@@ -253,7 +292,7 @@ extension Project {
     switch command {
     case .create, .archive:
       return []
-    case .change(let id, let newName, let changes):
+    case .change(let id, let newName, let changes, let budgetChanges):
       var events: [ProjectEvent] = []
       if let newName, newName != name {
         events.append(.renamed(.init(projectID: id, name: newName)))
@@ -262,13 +301,25 @@ extension Project {
       if newThresholds != thresholds {
         events.append(.thresholdsChanged(.init(projectID: id, thresholds: newThresholds)))
       }
+      let newBudgets = budgetChanges.applied(to: budgets)
+      if newBudgets != budgets {
+        events.append(.budgetsChanged(.init(projectID: id, budgets: newBudgets)))
+      }
       return events
-    case .setPanicMode(let id, true, let reason):
-      guard panicMode == nil || (reason != nil && reason != panicMode?.reason) else { return [] }
-      return [.panicModeEnabled(.init(projectID: id, reason: reason))]
-    case .setPanicMode(let id, false, let reason):
+    case .setPanicMode(let id, true, let reason, let until):
+      if let panicMode, reason == nil || reason == panicMode.reason, until == panicMode.until {
+        return []
+      }
+      let enabled = ProjectEvent.PanicModeEnabled(
+        projectID: id, reason: reason ?? panicMode?.reason, until: until)
+      return [.panicModeEnabled(enabled)]
+    case .setPanicMode(let id, false, let reason, _):
       guard panicMode != nil else { return [] }
       return [.panicModeDisabled(.init(projectID: id, reason: reason))]
+    case .endPanicMode(let id, let dueAt):
+      // Somebody may have given it another end meanwhile, or ended it.
+      guard panicMode?.until == dueAt, context.time >= dueAt else { return [] }
+      return [.panicModeDisabled(.init(projectID: id, reason: "its time is over"))]
     }
   }
 }

@@ -34,17 +34,19 @@ package struct Controls: Sendable {
   package var providers: [String]?
   /// Whether the month's requests and the credits are used up.
   package var isExhausted: Bool
-  package var isPanicking: Bool
+  /// Nil when it is off.
+  package var panicMode: Project.PanicMode?
   package var rules: RuleSet
   package var thresholds: Thresholds
 
   package init(
-    providers: [String]? = nil, isExhausted: Bool = false, isPanicking: Bool = false,
-    rules: RuleSet = RuleSet([:]), thresholds: Thresholds = Thresholds()
+    providers: [String]? = nil, isExhausted: Bool = false,
+    panicMode: Project.PanicMode? = nil, rules: RuleSet = RuleSet([:]),
+    thresholds: Thresholds = Thresholds()
   ) {
     self.providers = providers
     self.isExhausted = isExhausted
-    self.isPanicking = isPanicking
+    self.panicMode = panicMode
     self.rules = rules
     self.thresholds = thresholds
   }
@@ -121,7 +123,9 @@ extension Controls {
     trace.began(.quota)
     if isExhausted { return Decision(isAllowed: false, step: .quota) }
     trace.began(.panicMode)
-    if isPanicking { return Decision(isAllowed: false, step: .panicMode) }
+    if let panicMode, panicMode.isOn(at: request.time) {
+      return Decision(isAllowed: false, step: .panicMode)
+    }
     var allowed: Decision?
     trace.began(.network)
     if let address = request.address,

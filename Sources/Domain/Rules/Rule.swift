@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 package typealias RuleID = TypeID<Rule>
 
 // MARK: Events
@@ -130,6 +132,17 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
     case updatedAt = "updated_at"
   }
 
+  /// Tells one set of rules from another, like a version: equal for equal ids and versions, in whatever order (FNV-1a).
+  package static func setVersion(_ rules: some Sequence<(key: RuleID, value: Rule)>) -> Int64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for (id, rule) in rules.sorted(by: { $0.key.uuid < $1.key.uuid }) {
+      withUnsafeBytes(of: (id.uuid.uuid, rule.version.littleEndian)) { bytes in
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      }
+    }
+    return Int64(hash >> 1)
+  }
+
   /// Whether it counts in decisions.
   package func isInForce(at time: Timestamp) -> Bool {
     expiresAt.map { time < $0 } ?? true
@@ -163,6 +176,20 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
     case .deleted:
       state = nil
     }
+  }
+}
+
+extension RuleEvent.Changed {
+  /// A rule as it is.
+  init(ruleID: RuleID, _ rule: Rule) {
+    self.init(ruleID: ruleID, effect: rule.effect, note: rule.note, expiresAt: rule.expiresAt)
+  }
+}
+
+extension Workspace {
+  /// A project's own rules, without those of the workspace around it.
+  package func rules(of projectID: ProjectID) -> [RuleID: Rule] {
+    rules.filter { $0.value.projectID == projectID }
   }
 }
 
@@ -249,10 +276,34 @@ package enum RuleCommand: Equatable, Sendable {
   /// Nil leaves something as it is; the inner nil removes it.
   case change(RuleID, effect: Rule.Effect?, note: String??, expiresAt: Timestamp??)
   case delete(RuleID)
+  /// The project has these rules from now on and no others. What is about the same as before stays the same rule.
+  case replaceAll(of: ProjectID, [Draft])
 
-  package var ruleID: RuleID {
+  /// A rule that a project is to have, with the id that it gets if it is new.
+  package struct Draft: Equatable, Sendable {
+    let id: RuleID
+    let match: Rule.Match
+    let effect: Rule.Effect
+    let note: String?
+    let expiresAt: Timestamp?
+
+    package init(
+      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: String? = nil,
+      expiresAt: Timestamp? = nil
+    ) {
+      self.id = id
+      self.match = match
+      self.effect = effect
+      self.note = note
+      self.expiresAt = expiresAt
+    }
+  }
+
+  /// What the command is about: a rule, or all rules of a project.
+  package var entity: Entity {
     switch self {
-    case .create(let id, _, _, _, _, _), .change(let id, _, _, _), .delete(let id): id
+    case .create(let id, _, _, _, _, _), .change(let id, _, _, _), .delete(let id): .rule(id)
+    case .replaceAll(let projectID, _): .ruleSet(projectID)
     }
   }
 }
@@ -265,10 +316,7 @@ extension Workspace {
     switch command {
     case .create(let id, let projectID, let match, let effect, let note, let expiresAt):
       guard rules[id] == nil else { return [] }
-      if let projectID {
-        guard let project = projects[projectID] else { throw .notFound(.project) }
-        guard project.archivedAt == nil else { throw .archived(.project) }
-      }
+      if let projectID { try requireOpen(projectID) }
       try requireFeature(of: match, in: context)
       try requireNoOther(than: id, about: match, effect, in: projectID, context)
       try requireRoomForRule(in: projectID, context)
@@ -284,16 +332,63 @@ extension Workspace {
       let changed = RuleEvent.Changed(
         ruleID: id, effect: effect ?? rule.effect, note: note ?? rule.note,
         expiresAt: expiresAt ?? rule.expiresAt)
-      let former = RuleEvent.Changed(
-        ruleID: id, effect: rule.effect, note: rule.note, expiresAt: rule.expiresAt)
-      guard changed != former else { return [] }
+      guard changed != RuleEvent.Changed(ruleID: id, rule) else { return [] }
       // One that had expired may have been replaced meanwhile.
       try requireNoOther(than: id, about: rule.match, changed.effect, in: rule.projectID, context)
       return [.rule(.changed(changed))]
     case .delete(let id):
       guard rules[id] != nil else { throw .notFound(.rule) }
       return [.rule(.deleted(.init(ruleID: id)))]
+    case .replaceAll(let projectID, let drafts):
+      return try replaceRules(of: projectID, by: drafts, in: context).map { .rule($0) }
     }
+  }
+
+  /// Removals come first, so that at no moment two rules are about the same.
+  private func replaceRules(
+    of projectID: ProjectID, by drafts: [RuleCommand.Draft], in context: CommandContext
+  ) throws(Rejection) -> [RuleEvent] {
+    try requireOpen(projectID)
+    let former = rules(of: projectID)
+    // Of several about the same, one at most is in force, and goes on; else the youngest does.
+    let ranked = former.sorted {
+      ($0.value.isInForce(at: context.time) ? 1 : 0, $0.key.uuid)
+        < ($1.value.isInForce(at: context.time) ? 1 : 0, $1.key.uuid)
+    }
+    var kept = Dictionary(ranked.map { ($0.value.match, $0.key) }, uniquingKeysWith: { $1 })
+    var drafted: [Rule.Match: RuleCommand.Draft] = [:]
+    for draft in drafts {
+      if let other = drafted.updateValue(draft, forKey: draft.match) {
+        throw .ruleExists(other.id, isContradiction: other.effect != draft.effect)
+      }
+    }
+    kept = kept.filter { drafted[$0.key] != nil }
+    let survivors = Set(kept.values)
+    var events = ranked.map(\.key).filter { !survivors.contains($0) }
+      .map { RuleEvent.deleted(.init(ruleID: $0)) }
+    let created = drafts.filter { kept[$0.match] == nil }
+    for draft in drafts {
+      guard let id = kept[draft.match], let rule = former[id] else { continue }
+      let changed = RuleEvent.Changed(
+        ruleID: id, effect: draft.effect, note: draft.note, expiresAt: draft.expiresAt)
+      if changed != RuleEvent.Changed(ruleID: id, rule) { events.append(.changed(changed)) }
+    }
+    for draft in created { try requireFeature(of: draft.match, in: context) }
+    if !created.isEmpty {
+      try requireRoom(for: .rulesPerProject, besides: Int64(drafts.count - 1), in: context)
+    }
+    return events
+      + created.map {
+        .created(
+          .init(
+            ruleID: $0.id, projectID: projectID, match: $0.match, effect: $0.effect, note: $0.note,
+            expiresAt: $0.expiresAt))
+      }
+  }
+
+  private func requireOpen(_ projectID: ProjectID) throws(Rejection) {
+    guard let project = projects[projectID] else { throw .notFound(.project) }
+    guard project.archivedAt == nil else { throw .archived(.project) }
   }
 
   /// Rules about addresses and countries are features of a plan.

@@ -8,6 +8,8 @@ package enum Entity: Hashable, Sendable {
   case serviceToken(ServiceTokenID)
   case project(ProjectID)
   case rule(RuleID)
+  /// All rules of a project together, as they are replaced; its version only tells one set from another.
+  case ruleSet(ProjectID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
 
@@ -15,6 +17,7 @@ package enum Entity: Hashable, Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case organization, member, invitation, project, rule, account
     case serviceToken = "service_token"
+    case ruleSet = "rule_set"
     case personalAccessToken = "personal_access_token"
   }
 
@@ -26,6 +29,7 @@ package enum Entity: Hashable, Sendable {
     case .serviceToken: .serviceToken
     case .project: .project
     case .rule: .rule
+    case .ruleSet: .ruleSet
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     }
@@ -39,6 +43,7 @@ package enum Entity: Hashable, Sendable {
     case .serviceToken(let id): id.uuid
     case .project(let id): id.uuid
     case .rule(let id): id.uuid
+    case .ruleSet(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     }
@@ -53,6 +58,7 @@ package enum Entity: Hashable, Sendable {
     case .serviceToken(let id): id.description
     case .project(let id): id.description
     case .rule(let id): id.description
+    case .ruleSet(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     }
@@ -67,7 +73,7 @@ extension Entity.Kind {
     case .member, .account: UserID(uuid).description
     case .invitation: InvitationID(uuid).description
     case .serviceToken: ServiceTokenID(uuid).description
-    case .project: ProjectID(uuid).description
+    case .project, .ruleSet: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     }

@@ -109,6 +109,7 @@ extension Workspace {
     case .serviceToken(let id): serviceTokens[id]?.version
     case .project(let id): projects[id]?.version
     case .rule(let id): rules[id]?.version
+    case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     }

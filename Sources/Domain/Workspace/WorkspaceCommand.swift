@@ -18,7 +18,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .invitation(let command): .invitation(command.invitationID)
     case .serviceToken(let command): .serviceToken(command.tokenID)
     case .project(let command): .project(command.projectID)
-    case .rule(let command): .rule(command.ruleID)
+    case .rule(let command): command.entity
     case .account(let command): command.entity(in: organization)
     }
   }

@@ -153,4 +153,55 @@ import Testing
   func `the fold stops at what happened to another workspace's project`(event: ProjectEvent) {
     given(.created, .projectCreated).thenCannotFold(.project(event))
   }
+
+  // MARK: Panic mode that ends by itself
+
+  private static func enabled(until end: Timestamp?) -> WorkspaceEvent {
+    .project(.panicModeEnabled(.init(projectID: assistant, reason: nil, until: end)))
+  }
+
+  @Test func `when its time is over, panic mode is ended`() {
+    let end = Scenario.time(5)
+    given(.created, .ownerAdded, .projectCreated, Self.enabled(until: end))
+      .when(.project(.endPanicMode(assistant, dueAt: end)))
+      .then(
+        .project(.panicModeDisabled(.init(projectID: assistant, reason: "its time is over"))))
+  }
+
+  @Test func `before its time, or with another end, it goes on`() {
+    let end = Scenario.time(6)
+    let scenario = given(.created, .ownerAdded, .projectCreated, Self.enabled(until: end))
+    scenario.when(.project(.endPanicMode(assistant, dueAt: end))).thenNothing()
+    scenario.when(.project(.endPanicMode(assistant, dueAt: Scenario.time(3)))).thenNothing()
+  }
+
+  @Test func `switching it on without an end takes the end away`() {
+    given(.created, .ownerAdded, .projectCreated, Self.enabled(until: Scenario.time(9)))
+      .when(.project(.setPanicMode(assistant, enabled: true, reason: nil)))
+      .then(Self.enabled(until: nil))
+  }
+
+  // MARK: Budgets
+
+  @Test func `a budget is set, left alone, and lifted`() {
+    var set = BudgetChanges()
+    set.requestsPerMonth = 1000
+    let changed = { (requests: Int64?, cost: Int64?) -> WorkspaceEvent in
+      .project(
+        .budgetsChanged(
+          .init(
+            projectID: assistant,
+            budgets: Budgets(requestsPerMonth: requests, costPerMonth: cost))))
+    }
+    let command = { (changes: BudgetChanges) -> WorkspaceCommand in
+      .project(.change(assistant, name: nil, thresholds: .init(), budgets: changes))
+    }
+    given(.created, .ownerAdded, .projectCreated, changed(nil, 5)).when(command(set))
+      .then(changed(1000, 5))
+    given(.created, .ownerAdded, .projectCreated, changed(1000, 5)).when(command(set)).thenNothing()
+    var lift = BudgetChanges()
+    lift.costPerMonth = .some(nil)
+    given(.created, .ownerAdded, .projectCreated, changed(1000, 5)).when(command(lift))
+      .then(changed(1000, nil))
+  }
 }

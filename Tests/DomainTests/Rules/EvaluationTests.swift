@@ -37,6 +37,10 @@ import Testing
       provider: "openai", model: model, tokens: tokens, time: time)
   }
 
+  static func panicMode(until end: Timestamp? = nil) -> Project.PanicMode {
+    Project.PanicMode(reason: nil, since: time, by: .system, until: end)
+  }
+
   // MARK: One step after the other
 
   @Test func `without any rule everything passes`() {
@@ -47,8 +51,16 @@ import Testing
   func `only a valid key passes`(key: RequestDescription.Key) {
     var request = Self.request()
     request.key = key
-    let decision = Controls(isPanicking: true).decide(request)
+    let decision = Controls(panicMode: Self.panicMode()).decide(request)
     #expect(decision == .init(isAllowed: false, step: key == .valid ? .panicMode : .key))
+  }
+
+  @Test func `panic mode stops nothing at its end, whether anybody has ended it or not`() {
+    let controls = Controls(panicMode: Self.panicMode(until: Self.time.advanced(by: 1)))
+    var request = Self.request()
+    #expect(controls.decide(request) == .init(isAllowed: false, step: .panicMode))
+    request.time = Self.time.advanced(by: 1)
+    #expect(controls.decide(request) == .init(isAllowed: true))
   }
 
   @Test func `the first step with something against it decides`() throws {
@@ -60,7 +72,7 @@ import Testing
     var controls = Self.controls(deny)
     controls.providers = ["anthropic"]
     controls.isExhausted = true
-    controls.isPanicking = true
+    controls.panicMode = Self.panicMode()
     controls.thresholds.maxTokens = 10
     let request = Self.request("192.0.2.1", country: "DE", tokens: 11)
     func step() -> DecisionStep? { controls.decide(request).step }
@@ -69,7 +81,7 @@ import Testing
     #expect(step() == .quota)
     controls.isExhausted = false
     #expect(step() == .panicMode)
-    controls.isPanicking = false
+    controls.panicMode = nil
     #expect(controls.decide(request) == .init(isAllowed: false, step: .network, rule: Self.id(0)))
     controls.rules = Self.controls([]).rules
     #expect(step() == .maxTokens)

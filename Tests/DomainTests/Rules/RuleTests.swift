@@ -145,4 +145,86 @@ extension WorkspaceEvent {
     // The workspace around it has as many again.
     #expect(try workspace.answer(Self.create(Self.model, in: nil)) == [.ruled(Self.model, in: nil)])
   }
+
+  // MARK: All at once
+
+  static func replaceAll(_ drafts: RuleCommand.Draft...) -> WorkspaceCommand {
+    .rule(.replaceAll(of: assistant, drafts))
+  }
+  static func deleted(_ id: RuleID) -> WorkspaceEvent { .rule(.deleted(.init(ruleID: id))) }
+
+  @Test func `replacing deletes what is not there, keeps what is, changes what differs, creates the rest`() {
+    let third = RuleID(UUID(UInt128(2003)))
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe),
+      .ruled(Self.network, id: secondRule))
+    let workspace = scenario.when(
+      Self.replaceAll(
+        .init(id: third, match: Self.model, effect: .allow),
+        .init(id: firstRule, match: Self.network, effect: .allow))
+    ).then(
+      Self.deleted(firstRule),
+      .rule(
+        .changed(.init(ruleID: secondRule, effect: .allow, note: nil, expiresAt: nil))),
+      .ruled(Self.model, .allow, id: third))
+    #expect(Set(workspace.rules.keys) == [secondRule, third])
+  }
+
+  @Test func `replacing by the same yields nothing, and only a difference changes the set's version`() {
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe),
+      .ruled(Self.network, id: secondRule, in: nil))
+    scenario.when(Self.replaceAll(.init(id: secondRule, match: Self.europe, effect: .deny)))
+      .thenNothing()
+    let before = scenario.workspace.version(of: .ruleSet(assistant))
+    let after = scenario.when(
+      Self.replaceAll(.init(id: secondRule, match: Self.europe, effect: .allow))
+    ).then(
+      .rule(.changed(.init(ruleID: firstRule, effect: .allow, note: nil, expiresAt: nil))))
+    #expect(before != nil)
+    #expect(after.version(of: .ruleSet(assistant)) != before)
+  }
+
+  @Test func `the workspace's own rules and those of other projects stay`() {
+    given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, in: nil),
+      .ruled(Self.network, id: secondRule)
+    ).when(Self.replaceAll()).then(Self.deleted(secondRule))
+  }
+
+  @Test func `a set that contradicts itself is refused as a whole`() {
+    given(.created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.network)).when(
+      Self.replaceAll(
+        .init(id: firstRule, match: Self.europe, effect: .deny),
+        .init(id: secondRule, match: Self.europe, effect: .allow))
+    ).thenRejected(.ruleExists(firstRule, isContradiction: true))
+  }
+
+  @Test func `what is above the plan may go on, but not grow`() throws {
+    let drafts = (0..<12).map { number in
+      RuleCommand.Draft(
+        id: RuleID(UUID(UInt128(3000 + number))),
+        match: .model(provider: "openai", ModelPattern("model-\(number)")!), effect: .deny)
+    }
+    let rules = drafts.map { WorkspaceEvent.ruled($0.match, id: $0.id) }
+    let workspace = try given(.created, .ownerAdded, .projectCreated).workspace.after(rules)
+    let fewer = Array(drafts.prefix(11))
+    #expect(
+      try workspace.answer(.rule(.replaceAll(of: assistant, fewer)))
+        == [Self.deleted(drafts[11].id)])
+    let exceeded = LimitExceeded(
+      limit: .rulesPerProject, allowed: 10, usage: 11, plan: .free, upgrade: .plus)
+    #expect(throws: Rejection.limitExceeded(exceeded)) {
+      try workspace.answer(
+        .rule(
+          .replaceAll(
+            of: assistant, fewer + [.init(id: secondRule, match: Self.model, effect: .deny)])))
+    }
+    #expect(throws: Rejection.featureMissing(
+      FeatureMissing(feature: .regionRules, plan: .free, upgrade: .plus))
+    ) {
+      try workspace.answer(
+        Self.replaceAll(.init(id: secondRule, match: Self.europe, effect: .deny)))
+    }
+  }
 }
