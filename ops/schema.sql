@@ -253,8 +253,13 @@ CREATE TABLE public.projects (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     archived_at timestamp with time zone,
+    requests_per_month bigint,
+    cost_per_month bigint,
+    panic_mode_until timestamp with time zone,
+    CONSTRAINT projects_cost_per_month_check CHECK ((cost_per_month > 0)),
     CONSTRAINT projects_environment_check CHECK ((environment = ANY (ARRAY['live'::text, 'test'::text]))),
-    CONSTRAINT projects_loop_sensitivity_check CHECK ((loop_sensitivity = ANY (ARRAY['off'::text, 'low'::text, 'medium'::text, 'high'::text])))
+    CONSTRAINT projects_loop_sensitivity_check CHECK ((loop_sensitivity = ANY (ARRAY['off'::text, 'low'::text, 'medium'::text, 'high'::text]))),
+    CONSTRAINT projects_requests_per_month_check CHECK ((requests_per_month > 0))
 )
 WITH (fillfactor='50');
 
@@ -511,6 +516,8 @@ CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, org
 CREATE INDEX model_rules_project ON public.model_rules USING btree (organization_id, project_id);
 
 CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
+
+CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mode_until) WHERE (panic_mode_until IS NOT NULL);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 

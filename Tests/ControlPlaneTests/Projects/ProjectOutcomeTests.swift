@@ -1,3 +1,4 @@
+import ControlPlane
 import Domain
 import JSON
 import Support
@@ -109,6 +110,59 @@ import Testing
     #expect(again["signalbox-position"] == nil)
     let off = try await plane.client.put("\(path)/panic-mode", #"{"enabled":false}"#)
     #expect(try off.json["panic_mode"]?["since"] == .null)
+  }
+
+  @Test func `panic mode with an end is ended by an event of the system`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let path = try await client.makeProject(in: organization)
+    let end = Timestamp.now.advanced(by: 1_500_000)
+    let on = try await client.put(
+      "\(path)/panic-mode", #"{"enabled":true,"until":"\#(end.rfc3339)"}"#)
+    #expect(try on.json["panic_mode"]?["until"] == .string(end.rfc3339))
+    var off: JSONValue?
+    for _ in 0..<100 where off == nil {
+      try await Task.sleep(for: .milliseconds(100))
+      let mode = try await client.get(path).json["panic_mode"]
+      if mode?["enabled"] == .bool(false) { off = mode }
+    }
+    #expect(off?["until"] == .null)
+    #expect(Timestamp.now >= end)
+    let audit = try await client.all("\(organization)/audit-events")
+    #expect(audit.first?["actor"]?["kind"] == .string("system"), "\(audit.first ?? .null)")
+  }
+
+  @Test(arguments: [
+    #"{"enabled":true,"until":"2020-01-01T00:00:00Z"}"#,
+    #"{"enabled":false,"until":"2099-01-01T00:00:00Z"}"#,
+  ])
+  func `422 for an end that cannot be`(body: String) async throws {
+    let client = try await TestControlPlane.shared.client
+    let path = try await client.makeProject(in: client.makeOrganization())
+    let reply = try await client.put("\(path)/panic-mode", body)
+    #expect(reply.status == 422)
+    #expect(try reply.places == ["/until"])
+  }
+
+  @Test func `budgets are set, and lifted one by one or together`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let path = try await client.makeProject(in: client.makeOrganization())
+    func budgets(after body: String) async throws -> JSONValue? {
+      try await client.patch(path, body).json["budgets"]
+    }
+    let set = try await budgets(
+      after: #"{"budgets":{"requests_per_month":1000,"cost_per_month":25000000}}"#)
+    #expect(
+      set
+        == .object(["requests_per_month": .integer(1000), "cost_per_month": .integer(25_000_000)]))
+    let one = try await budgets(after: #"{"budgets":{"requests_per_month":null}}"#)
+    #expect(
+      one == .object(["requests_per_month": .null, "cost_per_month": .integer(25_000_000)]))
+    let none = try await budgets(after: #"{"budgets":null}"#)
+    #expect(none == .object(["requests_per_month": .null, "cost_per_month": .null]))
+    #expect(try await client.get(path).json["budgets"] == none)
+    let refused = try await client.patch(path, #"{"budgets":{"cost_per_month":0,"a":1}}"#)
+    #expect(try Set(refused.places) == ["/budgets/cost_per_month", "/budgets/a"])
   }
 
   @Test func `lists are filtered by environment and archive`() async throws {
