@@ -78,7 +78,8 @@ extension ProblemKind {
     "`rule_id` names the other one, which is about the same, in the same place, and says the same.")
   static let contradictoryRule = ProblemKind(
     "contradictory-rule", .conflict, "Another rule says the opposite",
-    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first.")
+    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first."
+  )
   static let illegalTransition = ProblemKind(
     "illegal-transition", .conflict, "Onboarding does not go there from here",
     "`allowed` lists what may be asked for now, `missing` the steps that are not done.")

@@ -1,4 +1,5 @@
 import Domain
+
 /// The proxies in front of us, whose word about who sent a request is taken.
 ///
 /// Every proxy appends the address it was asked from to `X-Forwarded-For`, so only the right end of

@@ -86,7 +86,8 @@ extension ProjectRow {
   init(_ row: Row) throws(PostgresError) {
     let (
       organizationID, id, name, environment, rateLimit, abuseThreshold, maxTokens, loopSensitivity,
-      requestsPerMonth, costPerMonth, isPanicking, reason, since, byKind, byID, until, version, createdAt, updatedAt, archivedAt
+      requestsPerMonth, costPerMonth, isPanicking, reason, since, byKind, byID, until, version,
+      createdAt, updatedAt, archivedAt
     ) = try row.decode(
       (
         UUID, UUID, String, Project.Environment, Int64?, Int64?,

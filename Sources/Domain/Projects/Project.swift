@@ -179,7 +179,8 @@ package struct Project: Equatable, Sendable, Codable, Identified {
   /// A project as it was read from a row.
   package init(
     name: String, environment: Environment, thresholds: Thresholds = Thresholds(),
-    budgets: Budgets = Budgets(), panicMode: PanicMode? = nil, version: Int64, createdAt: Timestamp, updatedAt: Timestamp,
+    budgets: Budgets = Budgets(), panicMode: PanicMode? = nil, version: Int64, createdAt: Timestamp,
+    updatedAt: Timestamp,
     archivedAt: Timestamp? = nil
   ) {
     self.name = name

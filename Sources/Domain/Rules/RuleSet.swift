@@ -25,7 +25,9 @@ package struct RuleSet: Sendable {
   package init(_ rules: [RuleID: Rule]) {
     // Deny before allow at equal rank, and always in the same order.
     let rules = rules.sorted {
-      ($0.value.effect == .allow ? 1 : 0, $0.key.uuid) < ($1.value.effect == .allow ? 1 : 0, $1.key.uuid)
+      ($0.value.effect == .allow ? 1 : 0, $0.key.uuid) < (
+        $1.value.effect == .allow ? 1 : 0, $1.key.uuid
+      )
     }
     var version4: [(UInt32, Int, Entry)] = []
     var version6: [(UInt128, Int, Entry)] = []
@@ -161,7 +163,8 @@ private struct GeographyTable: Sendable {
   func rule(
     for country: Country, at time: Timestamp, _ trace: inout some DecisionTrace
   ) -> RuleSet.Entry? {
-    first(of: countries[country.index], time, &trace) ?? first(of: regions[country.region], time, &trace)
+    first(of: countries[country.index], time, &trace)
+      ?? first(of: regions[country.region], time, &trace)
   }
 
   private func first(

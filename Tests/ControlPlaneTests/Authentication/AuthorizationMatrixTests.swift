@@ -196,7 +196,8 @@ struct World: Sendable {
       #"{"name":"\#(Self.mark)","role":"viewer","expires_at":"\#(nextMonth)"}"#)
     serviceToken = try #require(token.json["id"]?.string, "\(token.text)")
     let ruled = try await owner.post(
-      "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
+      "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#
+    )
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
@@ -232,10 +233,13 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let path = operation.path
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
-      .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
+      .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing(
+        "{invitation}", with: invitation
+      )
       .replacing(
         "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")
-    let query = dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
+    let query =
+      dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       headers: ["If-Match": "*"])

@@ -145,7 +145,8 @@ import Testing
       Self.rule(.model(provider: "openai", try #require(ModelPattern(pattern))), effect)
     }
     let controls = try Self.controls([
-      model("*", .deny), model("gpt-4*", .allow), model("*-mini", .deny), model("gpt-4o-mini", .allow),
+      model("*", .deny), model("gpt-4*", .allow), model("*-mini", .deny),
+      model("gpt-4o-mini", .allow),
       Self.rule(.model(provider: "anthropic", #require(ModelPattern("gpt-4o"))), .deny),
     ])
     func rule(_ name: String) -> RuleID? { controls.decide(Self.request(model: name)).rule }

@@ -14,7 +14,8 @@ struct NaiveEvaluator {
       (.model, { Self.rank(model: $0, request) }),
     ]
     for (step, rank) in steps {
-      let candidates = rules.compactMap { id, rule -> (id: RuleID, effect: Rule.Effect, rank: [Int])? in
+      let candidates = rules.compactMap {
+        id, rule -> (id: RuleID, effect: Rule.Effect, rank: [Int])? in
         guard rule.expiresAt == nil || request.time < rule.expiresAt!, let rank = rank(rule) else {
           return nil
         }
@@ -63,7 +64,9 @@ struct NaiveEvaluator {
   private static func matches(_ pattern: [Character], _ name: [Character]) -> Bool {
     guard let first = pattern.first else { return name.isEmpty }
     if first == "*" {
-      return (0...name.count).contains { matches(Array(pattern.dropFirst()), Array(name.dropFirst($0))) }
+      return (0...name.count).contains {
+        matches(Array(pattern.dropFirst()), Array(name.dropFirst($0)))
+      }
     }
     return name.first == first && matches(Array(pattern.dropFirst()), Array(name.dropFirst()))
   }
@@ -80,7 +83,8 @@ extension NaiveEvaluator {
     switch Int.random(in: 0..<6, using: &random) {
     case 0...2:
       let address = address(&random)
-      let lengths = address.isIPv4 ? [0, 1, 8, 15, 16, 23, 24, 30, 31, 32] : [0, 1, 32, 64, 127, 128]
+      let lengths =
+        address.isIPv4 ? [0, 1, 8, 15, 16, 23, 24, 30, 31, 32] : [0, 1, 32, 64, 127, 128]
       let length = lengths.randomElement(using: &random) ?? 0
       match = .network(Network(address, prefixLength: length)!)
     case 3: match = .country(countries.randomElement(using: &random) ?? countries[0])
@@ -108,13 +112,16 @@ extension NaiveEvaluator {
     let middle = UInt128.random(in: 0..<3, using: &random)
     let end = [0, 0, 0xFF].randomElement(using: &random) ?? 0
     return Bool.random(using: &random)
-      ? IPAddress(bits: 0xFFFF << 32 | (10 + low / 2) << 24 | middle << 16 | UInt128(end) << 8 | low)
+      ? IPAddress(
+        bits: 0xFFFF << 32 | (10 + low / 2) << 24 | middle << 16 | UInt128(end) << 8 | low)
       : IPAddress(bits: (0x2001_0db8 + low / 2) << 96 | middle << 64 | UInt128(end) << 8 | low)
   }
 
   private static func text(
     _ letters: String, _ count: ClosedRange<Int>, _ random: inout SeededGenerator
   ) -> String {
-    String((0..<Int.random(in: count, using: &random)).map { _ in letters.randomElement(using: &random)! })
+    String(
+      (0..<Int.random(in: count, using: &random)).map { _ in letters.randomElement(using: &random)!
+      })
   }
 }

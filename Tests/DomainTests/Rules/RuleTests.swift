@@ -153,7 +153,10 @@ extension WorkspaceEvent {
   }
   static func deleted(_ id: RuleID) -> WorkspaceEvent { .rule(.deleted(.init(ruleID: id))) }
 
-  @Test func `replacing deletes what is not there, keeps what is, changes what differs, creates the rest`() {
+  @Test
+  func
+    `replacing deletes what is not there, keeps what is, changes what differs, creates the rest`()
+  {
     let third = RuleID(UUID(UInt128(2003)))
     let scenario = given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe),
@@ -170,7 +173,8 @@ extension WorkspaceEvent {
     #expect(Set(workspace.rules.keys) == [secondRule, third])
   }
 
-  @Test func `replacing by the same yields nothing, and only a difference changes the set's version`() {
+  @Test
+  func `replacing by the same yields nothing, and only a difference changes the set's version`() {
     let scenario = given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe),
       .ruled(Self.network, id: secondRule, in: nil))
@@ -220,8 +224,9 @@ extension WorkspaceEvent {
           .replaceAll(
             of: assistant, fewer + [.init(id: secondRule, match: Self.model, effect: .deny)])))
     }
-    #expect(throws: Rejection.featureMissing(
-      FeatureMissing(feature: .regionRules, plan: .free, upgrade: .plus))
+    #expect(
+      throws: Rejection.featureMissing(
+        FeatureMissing(feature: .regionRules, plan: .free, upgrade: .plus))
     ) {
       try workspace.answer(
         Self.replaceAll(.init(id: secondRule, match: Self.europe, effect: .deny)))
