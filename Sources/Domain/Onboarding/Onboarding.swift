@@ -172,7 +172,8 @@ extension WorkspaceEvent {
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.panicModeEnabled),
       .project(.panicModeDisabled), .project(.archived), .rule, .plan, .onboarding(.advanced),
-      .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
+      .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
+      .gatewayToken:
       nil
     }
   }

@@ -10,12 +10,14 @@ package enum Entity: Hashable, Sendable {
   case rule(RuleID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
+  case gatewayToken(GatewayTokenID)
 
   /// The kind by itself, as the audit and problems name it. The raw values are stored.
   package enum Kind: String, Sendable, CaseIterable {
     case organization, member, invitation, project, rule, account
     case serviceToken = "service_token"
     case personalAccessToken = "personal_access_token"
+    case gatewayToken = "gateway_token"
   }
 
   package var kind: Kind {
@@ -28,6 +30,7 @@ package enum Entity: Hashable, Sendable {
     case .rule: .rule
     case .account: .account
     case .personalAccessToken: .personalAccessToken
+    case .gatewayToken: .gatewayToken
     }
   }
 
@@ -41,6 +44,7 @@ package enum Entity: Hashable, Sendable {
     case .rule(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
+    case .gatewayToken(let id): id.uuid
     }
   }
 
@@ -55,6 +59,7 @@ package enum Entity: Hashable, Sendable {
     case .rule(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
+    case .gatewayToken(let id): id.description
     }
   }
 }
@@ -70,6 +75,7 @@ extension Entity.Kind {
     case .project: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
+    case .gatewayToken: GatewayTokenID(uuid).description
     }
   }
 }
