@@ -31,6 +31,7 @@ import Testing
       #"{"name":"A","role":"viewer","expires_at":"\#(world.nextMonth)"}"#
     case "rotateServiceToken": #"{"grace_seconds":60}"#
     case "changePlan": #"{"plan_tier":"plus"}"#
+    case "createGatewayToken": #"{"name":"A"}"#
     case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
     default: nil
     }
@@ -40,7 +41,7 @@ import Testing
     let world = try await World.shared
     for operation in try Self.operations.get() {
       let permission = operation.permission
-      let known = ["none", "authenticated", "person", "platform-admin"]
+      let known = ["none", "authenticated", "person", "platform-admin", "gateway"]
       #expect(
         known.contains(permission) || Permission(rawValue: permission) != nil,
         "\(operation.id): \(permission)")
@@ -80,7 +81,7 @@ import Testing
           #expect(reply.status == 403, "\(cell)")
           #expect(try reply.problem == "forbidden", "\(cell)")
         }
-      } else if operation.permission == "platform-admin" {
+      } else if ["platform-admin", "gateway"].contains(operation.permission) {
         #expect(reply.status == 403, "\(cell)")
       } else {
         #expect(![401, 403, 500].contains(reply.status), "\(cell)")
@@ -108,7 +109,7 @@ import Testing
       let cell = "\(operation.id): \(reply.status) \(reply.text)"
       if operation.isTenant {
         #expect(reply.status == 404, "\(cell)")
-      } else if operation.permission == "person" {
+      } else if ["person", "platform-admin", "gateway"].contains(operation.permission) {
         #expect(reply.status == 403, "\(cell)")
       } else {
         #expect(reply.status == 200, "\(cell)")
@@ -116,8 +117,31 @@ import Testing
     }
   }
 
+  @Test func `a gateway reaches the data plane and nothing else`() async throws {
+    let world = try await World.shared
+    for operation in try Self.secured.get() {
+      let reply = try await world.send(operation, by: world.gateway)
+      let cell = "\(operation.id): \(reply.status) \(reply.text)"
+      if operation.permission == "gateway" {
+        #expect(operation.path.hasPrefix("/v1/dataplane/"), "\(cell)")
+        #expect(![401, 403, 404, 500].contains(reply.status), "\(cell)")
+      } else {
+        #expect(reply.status == (operation.isTenant ? 404 : 403), "\(cell)")
+        #expect(!reply.text.contains(World.mark))
+      }
+    }
+  }
+
   @Test func `a platform admin may do what the contract says, and no more`() async throws {
     let world = try await World.shared
+    for operation in try Self.secured.get() where operation.permission == "gateway" {
+      let reply = try await world.send(operation, by: world.plane.client)
+      #expect(reply.status == 403, "\(operation.id): \(reply.status) \(reply.text)")
+    }
+    for operation in try Self.secured.get() where operation.permission == "platform-admin" {
+      let reply = try await world.send(operation, by: world.plane.client)
+      #expect(![401, 403, 422, 500].contains(reply.status), "\(operation.id): \(reply.status) \(reply.text)")
+    }
     for operation in try Self.secured.get() where operation.isTenant {
       let reply = try await world.send(operation, by: world.plane.client)
       let may = operation.permission == "platform-admin" || operation.isForPlatformAdmins
@@ -131,7 +155,7 @@ import Testing
     try await TestControlPlane.with({ $0.checksMembership = false }) { planes in
       let world = try await World(planes[0])
       let before = try await world.eventCount()
-      for client in [world.stranger, world.foreignToken] {
+      for client in [world.stranger, world.foreignToken, world.gateway] {
         for operation in try Self.secured.get() where operation.isTenant {
           let reply = try await world.send(operation, by: client, dryRun: false)
           #expect(!reply.text.contains(World.mark), "\(operation.id): \(reply.text)")
@@ -164,6 +188,8 @@ struct World: Sendable {
   let stranger: TestClient
   /// An admin token of the stranger's workspace.
   let foreignToken: TestClient
+  /// A data plane's.
+  let gateway: TestClient
   let nextMonth: String
 
   private static let made = Task { try await World(TestControlPlane.shared) }
@@ -197,6 +223,7 @@ struct World: Sendable {
     let ruled = try await owner.post(
       "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
+    gateway = plane.client.with(token: try await plane.client.makeGatewayToken().secret)
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -215,6 +242,7 @@ struct World: Sendable {
     members = other.members
     stranger = other.stranger
     foreignToken = other.foreignToken
+    gateway = other.gateway
     nextMonth = other.nextMonth
   }
 
@@ -233,7 +261,11 @@ struct World: Sendable {
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
       .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
       .replacing(
-        "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")
+        "{token}",
+        with: operation.isTenant
+          ? serviceToken
+          : operation.permission == "platform-admin"
+            ? "gtw_00000000000000000000000000" : "pat_00000000000000000000000000")
     let query = dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
