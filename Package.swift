@@ -81,6 +81,7 @@ let package = Package(
         .embedInCode("Migrations/0005_sole_reader.sql"),
         .embedInCode("Migrations/0006_rules.sql"),
         .embedInCode("Migrations/0007_budgets.sql"),
+        .embedInCode("Migrations/0008_gateway_tokens.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

@@ -100,6 +100,7 @@ package struct ControlPlane: Sendable {
       PlanRoutes(services: services),
       OnboardingRoutes(services: services),
       AccountRoutes(services: services),
+      GatewayTokenRoutes(services: services),
       AuditEventRoutes(services: services),
       EventRoutes(services: services),
       DocumentRoutes(),

@@ -36,6 +36,13 @@ extension ProblemKind {
   static let personRequired = ProblemKind(
     "person-required", .forbidden, "Only a person can do this",
     "A service token acts for a workspace, not for somebody. Sign in as a person.")
+  static let dataPlaneOnly = ProblemKind(
+    "data-plane-only", .forbidden, "A gateway's token is good for the data plane only",
+    "With a token that begins with `sbg_` you reach `/v1/dataplane`, and nothing else.")
+  static let gatewayRequired = ProblemKind(
+    "gateway-required", .forbidden, "Only a gateway can do this",
+    "What is under `/v1/dataplane` is for data-plane gateways: a platform admin makes tokens for them with "
+      + "`POST /v1/platform/gateway-tokens`.")
   static let identityProviderUnavailable = ProblemKind(
     "identity-provider-unavailable", .serviceUnavailable, "The identity provider does not answer",
     "The keys that your token was signed with cannot be fetched at the moment. Try again.")
@@ -92,7 +99,7 @@ extension ProblemKind {
   /// The kinds that features add to the floor's.
   static let features: [ProblemKind] = [
     .forbidden, .slugTaken, .archived, .idempotencyKeyInUse, .idempotencyKeyReused, .outcomeUnknown,
-    .workspaceStopped, .personRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
+    .workspaceStopped, .personRequired, .dataPlaneOnly, .gatewayRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
     .duplicateRule, .contradictoryRule, .illegalTransition, .rateLimited,
@@ -100,6 +107,8 @@ extension ProblemKind {
 }
 
 extension Problem {
+  static var platformOnly: Problem { Problem(.forbidden, "only the platform may do this") }
+
   static func forbidden(_ permission: Permission, _ role: Role) -> Problem {
     Problem(.forbidden, "\(permission.rawValue) is not among the permissions of \(role.rawValue)")
   }

@@ -49,6 +49,19 @@ package actor TestPostgres {
     }
   }
 
+  /// Lets nobody into a database and ends the sessions that are there, which to them is a server that is away; or lets
+  /// them in again.
+  fileprivate static func set(_ database: String, isReachable: Bool) async throws {
+    try await shared.value.admin.run(deadline: .soon) { session in
+      try session.executeScript(
+        "ALTER DATABASE \(database) ALLOW_CONNECTIONS \(isReachable)", deadline: .soon)
+      guard !isReachable else { return }
+      _ = try session.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = \(database)",
+        deadline: .soon)
+    }
+  }
+
   private func copy(of template: String) async throws -> TestDatabase {
     count += 1
     let database = TestDatabase(options, name: "test_\(count)")
@@ -98,6 +111,11 @@ package struct TestDatabase: Sendable {
     _ body: @escaping @Sendable (Session) throws -> Value
   ) async throws -> Value {
     try await Self.withSession(application.asSystem, body)
+  }
+
+  /// Makes it look like a server that is away, or ends that.
+  package func setReachable(_ isReachable: Bool) async throws {
+    try await TestPostgres.set(name, isReachable: isReachable)
   }
 
   private static func withSession<Value: Sendable>(

@@ -89,7 +89,7 @@ class Operation:
             statuses |= {"406", "422"}
         if self.secured:
             statuses |= {"401", "429", "503"}
-        if self.permission == "person":
+        if self.permission in ("authenticated", "person", "platform-admin", "gateway"):
             statuses |= {"403"}
         if self.versioned and not self.secured or self.names_something:
             statuses |= {"404"}
@@ -139,7 +139,7 @@ def operation_findings(operation):
     yield from (f"tag {tag} is not declared" for tag in set(definition["tags"]) - declared)
     permission = operation.permission or ""
     known = {"platform-admin", *operation.contract.document["components"]["schemas"]["Permission"]["enum"]}
-    if permission not in (known if operation.tenant else {"none", "authenticated", "person", "platform-admin"}):
+    if permission not in (known if operation.tenant else {"none", "authenticated", "person", "platform-admin", "gateway"}):
         yield "x-permission is missing or malformed"
     if operation.secured == (permission == "none"):
         yield "exactly what needs a permission needs a token"

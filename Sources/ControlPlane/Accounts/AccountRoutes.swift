@@ -47,6 +47,7 @@ struct AccountRoutes: RouteGroup {
       body.set("user", nil as JSONObject?)
       body.set("is_platform_admin", false)
       memberships.append(token.role.membershipJSON(in: token.organizationID))
+    case .gateway: throw Problem(.dataPlaneOnly)
     }
     body.set("memberships", memberships)
     return .json(body.bytes())

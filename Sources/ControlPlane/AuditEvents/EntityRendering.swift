@@ -18,6 +18,7 @@ extension Workspace {
       projects[projectID].map { _ in RulePayloads.set(rules(of: projectID), in: id) }
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
+    case .gatewayToken(let tokenID): gatewayTokens[tokenID]?.json(id: tokenID)
     }
   }
 }

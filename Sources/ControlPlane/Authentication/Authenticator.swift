@@ -14,6 +14,7 @@ package struct Authenticator: Sendable {
   private let users: UserDirectory
   private let serviceTokenUses: ServiceTokenUses
   private let limiter: RateLimiter
+  private let knownGateways = KnownGateways()
 
   init(
     reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory,
@@ -62,13 +63,31 @@ package struct Authenticator: Sendable {
       found = reads.remember(credential, about: credential.kind.topic, for: key)
     }
     guard let found, isGood(found.value, hash, now) else {
+      knownGateways.forget(hash: hash)
       throw BearerToken.challenge(.invalidToken)
     }
     context.exchange.annotate(actor: found.value.kind.externalID)
-    if case .serviceToken(let token) = found.value.kind { serviceTokenUses.note(token, at: now) }
+    switch found.value.kind {
+    case .user: break
+    case .serviceToken(let token): serviceTokenUses.note(token, at: now)
+    case .gateway(let id):
+      knownGateways.note(.init(id: id, hash: hash, until: found.value.until))
+    }
     return Principal(
       kind: found.value.kind, premise: found.premise,
       reads: reads.scoped(to: found.value.kind.scope))
+  }
+
+  /// The gateway that sends a request while the database does not answer, if it was known before.
+  ///
+  /// - Throws: a ``Problem`` of 401 when the request shows no token at all.
+  func knownGateway(
+    _ request: Request, _ context: some ExchangeContext
+  ) throws -> GatewayTokenID? {
+    let hash = hasher.hash(try BearerToken(request.headers).value)
+    guard let id = knownGateways.gateway(hash: hash, at: .now) else { return nil }
+    context.exchange.annotate(actor: id.description)
+    return id
   }
 
   private func isGood(_ credential: Credential, _ hash: [UInt8], _ now: Timestamp) -> Bool {
@@ -82,6 +101,14 @@ package struct Authenticator: Sendable {
     if token.hasPrefix(TokenFormat.service.prefix) {
       guard TokenFormat.service.matches(token) else { return nil }
       return try await serviceToken(hash, reads, now)
+    }
+    if token.hasPrefix(TokenFormat.gateway.prefix) {
+      guard TokenFormat.gateway.matches(token) else { return nil }
+      return try await reads.rows(GatewayTokenTable.access(ofTokenHash: hash)).first.map {
+        let (id, hash, expiresAt) = try $0.decode((UUID, [UInt8], TimestampTZ?).self)
+        return Credential(
+          hash: hash, kind: .gateway(GatewayTokenID(id)), until: expiresAt.map(Timestamp.init))
+      }
     }
     if IdentityVerifier.looksLikeJWT(token) {
       return try await identity(token, hash, reads, now)

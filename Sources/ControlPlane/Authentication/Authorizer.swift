@@ -29,7 +29,37 @@ package struct Authorizer: Sendable {
   ) async throws -> Principal {
     let principal = try await authenticator.principal(request, context, settling: settling)
     try count(principal, in: nil, context.exchange)
+    if case .gateway = principal.kind { throw Problem(.dataPlaneOnly) }
     return principal
+  }
+
+  /// Finds out which data-plane gateway asks: the door to everything under `/v1/dataplane`.
+  ///
+  /// - Parameter whileDatabaseIsAway: whether a token that this process knows passes when the database does not answer.
+  /// - Throws: a ``Problem`` of 401 or 429; 403 for everybody who is no gateway; 503 when the database does not answer.
+  func gateway(
+    _ request: Request, _ context: some ExchangeContext, whileDatabaseIsAway: Bool = false
+  ) async throws -> AuthenticatedGateway {
+    do {
+      let principal = try await authenticator.principal(request, context, settling: true)
+      try count(principal, in: nil, context.exchange)
+      guard case .gateway(let id) = principal.kind else { throw Problem(.gatewayRequired) }
+      return AuthenticatedGateway(id: id, reads: principal.reads)
+    } catch let error as PostgresError where error.isTransient {
+      guard whileDatabaseIsAway, let id = try authenticator.knownGateway(request, context) else {
+        throw error
+      }
+      return AuthenticatedGateway(id: id, reads: nil)
+    }
+  }
+
+  /// What platform admins read, for the platform.
+  ///
+  /// - Throws: a ``Problem`` of 401 or 429; 403 for everybody else.
+  func platformAdmin(_ request: Request, _ context: some ExchangeContext) async throws -> Reads {
+    let principal = try await principal(request, context)
+    guard principal.isPlatformAdmin else { throw Problem.platformOnly }
+    return principal.reads.scoped(to: .system)
   }
 
   /// Counts the request against its sender's limits, and against the workspace's once they have shown to be a member:
@@ -55,6 +85,10 @@ package struct Authorizer: Sendable {
     let principal = try await authenticator.principal(request, context, settling: settling)
     guard let organizationID = context.pathParameters["organization"].flatMap(OrganizationID.init)
     else {
+      try count(principal, in: nil, context.exchange)
+      throw Problem(.notFound)
+    }
+    if case .gateway = principal.kind {
       try count(principal, in: nil, context.exchange)
       throw Problem(.notFound)
     }
@@ -105,6 +139,7 @@ package struct Authorizer: Sendable {
       return Membership(
         principal: principal, organizationID: organizationID, role: token.role,
         projectIDs: token.projectIDs, premise: nil)
+    case .gateway: return nil
     }
   }
 }

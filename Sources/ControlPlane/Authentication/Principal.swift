@@ -8,6 +8,8 @@ package struct Principal: Sendable {
   package enum Kind: Sendable, Hashable {
     case user(UserID, isPlatformAdmin: Bool)
     case serviceToken(ServiceTokenAccess)
+    /// Of the data plane, and only there.
+    case gateway(GatewayTokenID)
   }
 
   package let kind: Kind
@@ -23,6 +25,7 @@ package struct Principal: Sendable {
     switch kind {
     case .user(let id, _): .user(id)
     case .serviceToken(let token): Actor(kind: .token, id: token.id.uuid)
+    case .gateway(let id): Actor(kind: .gateway, id: id.uuid)
     }
   }
 
@@ -44,6 +47,7 @@ extension Principal.Kind {
     switch self {
     case .user(let id, _): id.uuid
     case .serviceToken(let token): token.id.uuid
+    case .gateway(let id): id.uuid
     }
   }
 
@@ -52,6 +56,7 @@ extension Principal.Kind {
     switch self {
     case .user(let id, _): id.description
     case .serviceToken(let token): token.id.description
+    case .gateway(let id): id.description
     }
   }
 
@@ -60,6 +65,8 @@ extension Principal.Kind {
     switch self {
     case .user(let id, _): .user(id)
     case .serviceToken(let token): .serviceToken(token.organizationID)
+    // It carries the traffic of all workspaces.
+    case .gateway: .system
     }
   }
 
@@ -69,8 +76,17 @@ extension Principal.Kind {
     case .user(let id, _): LogTail.Topic(organizationID: id.uuid, subject: "account")
     case .serviceToken(let token):
       LogTail.Topic(organizationID: token.organizationID.uuid, subject: "service_token")
+    case .gateway:
+      LogTail.Topic(organizationID: OrganizationID.platform.uuid, subject: "gateway_token")
     }
   }
+}
+
+/// A data-plane gateway.
+struct AuthenticatedGateway: Sendable {
+  package let id: GatewayTokenID
+  /// Of all workspaces; nil while the database is away.
+  let reads: Reads?
 }
 
 /// What a service token is good for.

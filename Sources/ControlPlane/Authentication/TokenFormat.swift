@@ -7,6 +7,8 @@ package struct TokenFormat: Sendable {
   package static let personalAccess = TokenFormat(prefix: "sbp_")
   /// Of a workspace, for CI pipelines.
   package static let service = TokenFormat(prefix: "sbx_")
+  /// Of the platform, for data-plane gateways.
+  package static let gateway = TokenFormat(prefix: "sbg_")
   /// Sent by mail to whoever is invited.
   package static let invitation = TokenFormat(prefix: "sbi_")
 

@@ -122,12 +122,16 @@ struct ChangeRequest {
 
   /// Has the command carried out, and answers with what the change left behind.
   ///
-  /// - Parameter secret: a token that the reply shows, this once, as `token`.
+  /// - Parameters:
+  ///   - secret: a token that the reply shows, this once, as `token`.
+  ///   - apiKeyPepper: shown with it, to a gateway.
   func carryOut(
-    _ command: WorkspaceCommand, in organizationID: OrganizationID, showing secret: String? = nil
+    _ command: WorkspaceCommand, in organizationID: OrganizationID, showing secret: String? = nil,
+    apiKeyPepper: String? = nil
   ) async throws -> Reply {
     let outcome = try await outcome(of: command, in: organizationID)
-    return try outcome.reply(showing: isDryRun ? nil : secret)
+    return try outcome.reply(
+      showing: isDryRun ? nil : secret, apiKeyPepper: isDryRun ? nil : apiKeyPepper)
   }
 
   /// Has the command carried out.
@@ -189,13 +193,16 @@ struct ChangeRequest {
 extension CommandOutcome {
   /// What the caller is told.
   ///
-  /// - Parameter secret: a token that the reply shows, this once, as `token`.
+  /// - Parameters:
+  ///   - secret: a token that the reply shows, this once, as `token`.
+  ///   - apiKeyPepper: shown with it, to a gateway.
   /// - Throws: when a stored reply is not JSON.
-  func reply(showing secret: String? = nil) throws -> Reply {
+  func reply(showing secret: String? = nil, apiKeyPepper: String? = nil) throws -> Reply {
     var body = body
     if let secret {
       var object = try JSONObject(parsing: body)
       object.set("token", secret)
+      if let apiKeyPepper { object.set("api_key_pepper", apiKeyPepper) }
       body = object.bytes()
     }
     var reply = Reply.json(
@@ -237,7 +244,7 @@ private struct Caller {
     case .person: _ = try principal.user()
     case .platformAdmin:
       guard principal.isPlatformAdmin else {
-        throw Problem(.forbidden, "only the platform may do this")
+        throw Problem.platformOnly
       }
     }
   }

@@ -44,10 +44,10 @@ extension WorkspaceCommand {
   fileprivate var effect: CommandEffect {
     switch self {
     case .organization(.create), .project(.create), .invitation(.create), .serviceToken(.create),
-      .rule(.create), .account(.createToken):
+      .rule(.create), .account(.createToken), .gatewayToken(.create):
       .creation
     case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
-      .rule(.delete), .account(.revokeToken), .account(.erase):
+      .rule(.delete), .account(.revokeToken), .account(.erase), .gatewayToken(.revoke):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
       .project(.setPanicMode), .project(.endPanicMode), .project(.archive), .rule(.change),
@@ -68,7 +68,8 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .account:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .account,
+      .gatewayToken:
       json(of: entity, in: id)
     }
   }
@@ -88,6 +89,7 @@ extension Entity {
     case .ruleSet(let id): "\(root)/projects/\(id)/rules"
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
+    case .gatewayToken(let id): "/v1/platform/gateway-tokens/\(id)"
     }
   }
 }

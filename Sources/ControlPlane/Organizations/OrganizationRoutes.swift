@@ -38,6 +38,7 @@ struct OrganizationRoutes: RouteGroup {
       switch principal.kind {
       case .user(let id, _): .memberOf(id)
       case .serviceToken(let token): .one(token.organizationID)
+      case .gateway: throw Problem(.dataPlaneOnly)
       }
     let rows = try await principal.reads.rows(
       OrganizationTable.list(

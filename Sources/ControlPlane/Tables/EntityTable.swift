@@ -28,6 +28,7 @@ let entityTables: [any EntityTable.Type] = [
   GeoRuleTable.self,
   ModelRuleTable.self,
   PersonalAccessTokenTable.self,
+  GatewayTokenTable.self,
 ]
 
 /// An entity whose row has to be written, with the state to render it from.

@@ -173,7 +173,8 @@ extension WorkspaceEvent {
       .project(.renamed), .project(.thresholdsChanged), .project(.budgetsChanged),
       .project(.panicModeEnabled),
       .project(.panicModeDisabled), .project(.archived), .rule, .plan, .onboarding(.advanced),
-      .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
+      .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
+      .gatewayToken:
       nil
     }
   }

@@ -34,7 +34,7 @@ package struct Actor: Hashable, Sendable, Codable {
     return switch kind {
     case .user: UserID(id).description
     case .token: ServiceTokenID(id).description
-    case .gateway: TypeID<GatewayToken>(id).description
+    case .gateway: GatewayTokenID(id).description
     case .system: nil
     }
   }
@@ -46,11 +46,6 @@ package enum User: Identified {
 }
 
 package typealias UserID = TypeID<User>
-
-/// A token by which a data-plane gateway reads configuration.
-package enum GatewayToken: Identified {
-  package static let idPrefix = "gtw"
-}
 
 /// One entry of the log.
 package enum Event: Identified {

@@ -4,6 +4,8 @@ extension Workspace {
   package func admits(_ actor: Actor, for command: WorkspaceCommand) -> Bool {
     switch command {
     case .account: return true
+    // Only platform admins, whom nobody asks here.
+    case .gatewayToken: return actor.kind == .system
     // Whoever holds the token that was sent is no member yet.
     case .invitation(.accept), .invitation(.decline): return true
     case .organization, .project, .rule, .member, .invitation, .serviceToken, .plan, .onboarding:

@@ -12,6 +12,7 @@ package enum Entity: Hashable, Sendable {
   case ruleSet(ProjectID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
+  case gatewayToken(GatewayTokenID)
 
   /// The kind by itself, as the audit and problems name it. The raw values are stored.
   package enum Kind: String, Sendable, CaseIterable {
@@ -19,6 +20,7 @@ package enum Entity: Hashable, Sendable {
     case serviceToken = "service_token"
     case ruleSet = "rule_set"
     case personalAccessToken = "personal_access_token"
+    case gatewayToken = "gateway_token"
   }
 
   package var kind: Kind {
@@ -32,6 +34,7 @@ package enum Entity: Hashable, Sendable {
     case .ruleSet: .ruleSet
     case .account: .account
     case .personalAccessToken: .personalAccessToken
+    case .gatewayToken: .gatewayToken
     }
   }
 
@@ -46,6 +49,7 @@ package enum Entity: Hashable, Sendable {
     case .ruleSet(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
+    case .gatewayToken(let id): id.uuid
     }
   }
 
@@ -61,6 +65,7 @@ package enum Entity: Hashable, Sendable {
     case .ruleSet(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
+    case .gatewayToken(let id): id.description
     }
   }
 }
@@ -76,6 +81,7 @@ extension Entity.Kind {
     case .project, .ruleSet: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
+    case .gatewayToken: GatewayTokenID(uuid).description
     }
   }
 }

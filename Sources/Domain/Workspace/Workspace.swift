@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 3
+  package static let foldVersion = 4
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -20,6 +20,8 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var onboarding: Onboarding?
   /// Only in the stream of a person.
   package private(set) var account: Account?
+  /// Only in the platform's stream.
+  package private(set) var gatewayTokens: [GatewayTokenID: GatewayToken] = [:]
 
   /// The state before any event.
   package init() {}
@@ -27,6 +29,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   private enum CodingKeys: String, CodingKey {
     case version, organization, members, projects, rules, invitations, plan, onboarding, account
     case serviceTokens = "service_tokens"
+    case gatewayTokens = "gateway_tokens"
   }
 }
 
@@ -87,6 +90,8 @@ extension Workspace {
       var account = account ?? Account()
       try account.evolve(event, metadata)
       self.account = account
+    case .gatewayToken(let event):
+      try GatewayToken.evolve(&gatewayTokens[event.tokenID], event, metadata)
     }
     if let fact = event.onboardingFact { onboarding?.record(fact, at: metadata.occurredAt) }
     version = metadata.version
@@ -112,6 +117,7 @@ extension Workspace {
     case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
+    case .gatewayToken(let id): gatewayTokens[id]?.version
     }
   }
 }

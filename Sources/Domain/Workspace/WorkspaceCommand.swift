@@ -9,6 +9,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
+  case gatewayToken(GatewayTokenCommand)
 
   /// What the command is about: an expected version is that entity's.
   package func entity(in organization: OrganizationID) -> Entity {
@@ -20,6 +21,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .project(let command): .project(command.projectID)
     case .rule(let command): command.entity
     case .account(let command): command.entity(in: organization)
+    case .gatewayToken(let command): .gatewayToken(command.tokenID)
     }
   }
 
@@ -27,7 +29,9 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .plan, .onboarding, .account: nil
+    case .member, .invitation, .serviceToken, .project, .rule, .plan, .onboarding, .account,
+      .gatewayToken:
+      nil
     }
   }
 }
@@ -48,6 +52,7 @@ extension Workspace {
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)
+      case .gatewayToken(let command): try decide(command)
       }
     return events + onboardingProgress(after: events)
   }

@@ -9,6 +9,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
+  case gatewayToken(GatewayTokenEvent)
 
   /// What the event happened to.
   package func entity(in organization: OrganizationID) -> Entity {
@@ -20,6 +21,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
     case .account(let event): event.entity(in: organization)
+    case .gatewayToken(let event): .gatewayToken(event.tokenID)
     }
   }
 }
@@ -50,11 +52,18 @@ package struct UnknownEventType: Error, Equatable, Sendable {
 
 extension WorkspaceEvent {
   /// Every type of payload, each once: the catalog that decoding and the golden files go by.
-  package static let payloadTypes: [any EventPayload.Type] =
-    OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + InvitationEvent.payloadTypes
-    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes
-    + PlanEvent.payloadTypes
-    + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes
+  package static let payloadTypes: [any EventPayload.Type] = [
+    OrganizationEvent.payloadTypes,
+    MemberEvent.payloadTypes,
+    InvitationEvent.payloadTypes,
+    ServiceTokenEvent.payloadTypes,
+    ProjectEvent.payloadTypes,
+    RuleEvent.payloadTypes,
+    PlanEvent.payloadTypes,
+    OnboardingEvent.payloadTypes,
+    AccountEvent.payloadTypes,
+    GatewayTokenEvent.payloadTypes,
+  ].flatMap(\.self)
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
     Dictionary(uniqueKeysWithValues: payloadTypes.map { ($0.type, $0) })
@@ -71,6 +80,7 @@ extension WorkspaceEvent {
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload
+    case .gatewayToken(let event): event.payload
     }
   }
 

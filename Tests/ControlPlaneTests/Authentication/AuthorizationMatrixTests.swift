@@ -32,6 +32,7 @@ import Testing
       #"{"name":"A","role":"viewer","expires_at":"\#(world.nextMonth)"}"#
     case "rotateServiceToken": #"{"grace_seconds":60}"#
     case "changePlan": #"{"plan_tier":"plus"}"#
+    case "createGatewayToken": #"{"name":"A"}"#
     case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
     default: nil
     }
@@ -41,7 +42,7 @@ import Testing
     let world = try await World.shared
     for operation in try Self.operations.get() {
       let permission = operation.permission
-      let known = ["none", "authenticated", "person", "platform-admin"]
+      let known = ["none", "authenticated", "person", "platform-admin", "gateway"]
       #expect(
         known.contains(permission) || Permission(rawValue: permission) != nil,
         "\(operation.id): \(permission)")
@@ -81,7 +82,7 @@ import Testing
           #expect(reply.status == 403, "\(cell)")
           #expect(try reply.problem == "forbidden", "\(cell)")
         }
-      } else if operation.permission == "platform-admin" {
+      } else if ["platform-admin", "gateway"].contains(operation.permission) {
         #expect(reply.status == 403, "\(cell)")
       } else {
         #expect(![401, 403, 500].contains(reply.status), "\(cell)")
@@ -109,7 +110,7 @@ import Testing
       let cell = "\(operation.id): \(reply.status) \(reply.text)"
       if operation.isTenant {
         #expect(reply.status == 404, "\(cell)")
-      } else if operation.permission == "person" {
+      } else if ["person", "platform-admin", "gateway"].contains(operation.permission) {
         #expect(reply.status == 403, "\(cell)")
       } else {
         #expect(reply.status == 200, "\(cell)")
@@ -117,8 +118,33 @@ import Testing
     }
   }
 
+  @Test func `a gateway reaches the data plane and nothing else`() async throws {
+    let world = try await World.shared
+    for operation in try Self.secured.get() {
+      let reply = try await world.send(operation, by: world.gateway)
+      let cell = "\(operation.id): \(reply.status) \(reply.text)"
+      if operation.permission == "gateway" {
+        #expect(operation.path.hasPrefix("/v1/dataplane/"), "\(cell)")
+        #expect(![401, 403, 404, 500].contains(reply.status), "\(cell)")
+      } else {
+        #expect(reply.status == (operation.isTenant ? 404 : 403), "\(cell)")
+        #expect(!reply.text.contains(World.mark))
+      }
+    }
+  }
+
   @Test func `a platform admin may do what the contract says, and no more`() async throws {
     let world = try await World.shared
+    for operation in try Self.secured.get() where operation.permission == "gateway" {
+      let reply = try await world.send(operation, by: world.plane.client)
+      #expect(reply.status == 403, "\(operation.id): \(reply.status) \(reply.text)")
+    }
+    for operation in try Self.secured.get() where operation.permission == "platform-admin" {
+      let reply = try await world.send(operation, by: world.plane.client)
+      #expect(
+        ![401, 403, 422, 500].contains(reply.status),
+        "\(operation.id): \(reply.status) \(reply.text)")
+    }
     for operation in try Self.secured.get() where operation.isTenant {
       let reply = try await world.send(operation, by: world.plane.client)
       let may = operation.permission == "platform-admin" || operation.isForPlatformAdmins
@@ -132,7 +158,7 @@ import Testing
     try await TestControlPlane.with({ $0.checksMembership = false }) { planes in
       let world = try await World(planes[0])
       let before = try await world.eventCount()
-      for client in [world.stranger, world.foreignToken] {
+      for client in [world.stranger, world.foreignToken, world.gateway] {
         for operation in try Self.secured.get() where operation.isTenant {
           let reply = try await world.send(operation, by: client, dryRun: false)
           #expect(!reply.text.contains(World.mark), "\(operation.id): \(reply.text)")
@@ -165,6 +191,8 @@ struct World: Sendable {
   let stranger: TestClient
   /// An admin token of the stranger's workspace.
   let foreignToken: TestClient
+  /// A data plane's.
+  let gateway: TestClient
   let nextMonth: String
 
   private static let made = Task { try await World(TestControlPlane.shared) }
@@ -199,6 +227,7 @@ struct World: Sendable {
       "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#
     )
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
+    gateway = plane.client.with(token: try await plane.client.makeGatewayToken().secret)
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -217,6 +246,7 @@ struct World: Sendable {
     members = other.members
     stranger = other.stranger
     foreignToken = other.foreignToken
+    gateway = other.gateway
     nextMonth = other.nextMonth
   }
 
@@ -231,15 +261,17 @@ struct World: Sendable {
   func send(
     _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true
   ) async throws -> HTTPReply {
-    let path = operation.path
-      .replacing("{organization}", with: organization).replacing("{project}", with: project)
-      .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing(
-        "{invitation}", with: invitation
-      )
-      .replacing(
-        "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")
-    let query =
-      dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
+    let values = [
+      "organization": organization, "project": project, "rule": rule, "user": "\(target)",
+      "invitation": invitation,
+      "token": operation.isTenant
+        ? serviceToken
+        : operation.permission == "platform-admin"
+          ? "gtw_00000000000000000000000000" : "pat_00000000000000000000000000",
+    ]
+    let path = values.reduce(operation.path) { $0.replacing("{\($1.key)}", with: $1.value) }
+    let isQuestion = operation.value["x-read-only"] != nil
+    let query = dryRun && operation.method != "GET" && !isQuestion ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       headers: ["If-Match": "*"])

@@ -19,6 +19,7 @@ import Testing
     ServiceTokenTable.table.name: ServiceTokenTable.table.columns.map(\.name),
     ServiceTokenLookupTable.table.name: ServiceTokenLookupTable.table.columns.map(\.name),
     PersonalAccessTokenTable.table.name: PersonalAccessTokenTable.table.columns.map(\.name),
+    GatewayTokenTable.table.name: GatewayTokenTable.table.columns.map(\.name),
     ProjectTable.table.name: ProjectTable.table.columns.map(\.name),
     IPRuleTable.table.name: IPRuleTable.table.columns.map(\.name),
     GeoRuleTable.table.name: GeoRuleTable.table.columns.map(\.name),
