@@ -85,6 +85,22 @@ CREATE TABLE public.events (
 
 ALTER TABLE ONLY public.events FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.gateway_tokens (
+    token_id uuid NOT NULL,
+    name text NOT NULL,
+    hash bytea NOT NULL,
+    last_four text NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT gateway_tokens_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE ONLY public.gateway_tokens FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.geo_rules (
     organization_id uuid NOT NULL,
     rule_id uuid NOT NULL,
@@ -424,6 +440,12 @@ ALTER TABLE ONLY public.event_log_head
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (organization_id, version);
 
+ALTER TABLE ONLY public.gateway_tokens
+    ADD CONSTRAINT gateway_tokens_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.gateway_tokens
+    ADD CONSTRAINT gateway_tokens_pkey PRIMARY KEY (token_id);
+
 ALTER TABLE ONLY public.geo_rules
     ADD CONSTRAINT geo_rules_pkey PRIMARY KEY (organization_id, rule_id);
 
@@ -571,6 +593,8 @@ CREATE POLICY append ON public.events FOR INSERT WITH CHECK ((( SELECT public.si
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.gateway_tokens ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.geo_rules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.invitation_lookups ENABLE ROW LEVEL SECURITY;
@@ -586,6 +610,10 @@ ALTER TABLE public.model_rules ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.organization_slugs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.organizations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
+CREATE POLICY platform_stream ON public.events AS RESTRICTIVE FOR INSERT WITH CHECK (((type ~~ 'gateway\_token.%'::text) = (organization_id = '7369676e-616c-626f-782e-73797374656d'::uuid)));
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
@@ -636,6 +664,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 GRANT SELECT,UPDATE ON TABLE public.event_log_head TO signalbox_app;
 
 GRANT SELECT,INSERT ON TABLE public.events TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.gateway_tokens TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.geo_rules TO signalbox_app;
 
