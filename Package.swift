@@ -45,6 +45,7 @@ let package = Package(
       name: "EventStore", dependencies: ["Postgres", "Cryptography", "JSON"],
       swiftSettings: strict),
     .target(name: "Domain", swiftSettings: strict),
+    .target(name: "ConfigurationFeed", dependencies: ["Domain", "JSON"], swiftSettings: strict),
     .target(name: "Mail", dependencies: ["CCurl"], swiftSettings: strict),
     .target(
       name: "Identity",
@@ -135,6 +136,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "CJansson"], swiftSettings: strict),
+    .testTarget(
+      name: "ConfigurationFeedTests", dependencies: ["ConfigurationFeed", "Domain", "JSON"],
+      swiftSettings: strict),
     .testTarget(
       name: "DomainTests", dependencies: ["Domain", "JSON", "Support"], swiftSettings: strict),
     .testTarget(

@@ -49,7 +49,46 @@ package struct JSONObject: Equatable, Sendable, JSONConvertible {
     storage.node.set(name, node)
   }
 
+  /// Removes a member, if there is one.
+  package mutating func remove(_ name: String) {
+    guard contains(name) else { return }
+    makeUnique()
+    var name = name
+    let status = name.withUTF8 { utf8 in
+      utf8.withMemoryRebound(to: CChar.self) {
+        json_object_deln(storage.node.pointer, $0.baseAddress, $0.count)
+      }
+    }
+    precondition(status == 0, "jansson: no such member")
+  }
+
+  /// The C node, for as long as this value lives.
+  var pointer: UnsafeMutablePointer<json_t> { storage.node.pointer }
+
   package var isEmpty: Bool { json_object_size(storage.node.pointer) == 0 }
+
+  package func contains(_ name: String) -> Bool { member(name, of: storage.node.pointer) != nil }
+
+  /// The members' names, in the order in which they were first set.
+  package var names: [String] {
+    var names: [String] = []
+    names.reserveCapacity(json_object_size(storage.node.pointer))
+    forEachMember(of: storage.node.pointer) { name, _ in
+      names.append(String(decoding: name, as: UTF8.self))
+    }
+    return names
+  }
+
+  /// A member that is an object, without copying it; nil when it is absent, or something else.
+  package func object(_ name: String) -> JSONObject? {
+    guard let node = member(name, of: storage.node.pointer), node.pointee.type == JSON_OBJECT else {
+      return nil
+    }
+    return JSONObject(JSONNode(sharing: node))
+  }
+
+  /// The JSON pointer (RFC 6901) of a `null` anywhere in the object; nil when there is none.
+  package var pointerToNull: String? { JSON.pointerToNull(in: storage.node.pointer) }
 
   /// A member as Swift data; nil when absent.
   package subscript(name: String) -> JSONValue? {

@@ -1,3 +1,4 @@
+import Domain
 import Hummingbird
 package import JSON
 package import NIOCore

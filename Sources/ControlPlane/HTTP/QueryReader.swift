@@ -1,3 +1,4 @@
+import Domain
 import HTTPTypes
 package import Hummingbird
 

@@ -66,3 +66,11 @@ package enum InternetTime {
     return era * 146_097 + dayOfEra - 719_468
   }
 }
+
+extension Timestamp {
+  /// Reads what ``rfc3339`` writes, and every other RFC 3339 §5.6 time; nil for anything else.
+  package init?(rfc3339 text: String) {
+    guard let microseconds = InternetTime.microseconds(text) else { return nil }
+    self.init(microseconds: microseconds)
+  }
+}
