@@ -61,8 +61,8 @@ let package = Package(
     .target(
       name: "ControlPlane",
       dependencies: [
-        "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography", "JSON", hummingbird,
-        serviceLifecycle,
+        "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
+        "JSON", hummingbird, serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -83,6 +83,7 @@ let package = Package(
         .embedInCode("Migrations/0006_rules.sql"),
         .embedInCode("Migrations/0007_budgets.sql"),
         .embedInCode("Migrations/0008_gateway_tokens.sql"),
+        .embedInCode("Migrations/0009_configuration_feed.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),
@@ -150,7 +151,7 @@ let package = Package(
     .testTarget(
       name: "ControlPlaneTests",
       dependencies: [
-        "Support", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
+        "Support", "ConfigurationFeed", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
         "Cryptography", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),

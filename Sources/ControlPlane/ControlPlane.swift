@@ -54,11 +54,16 @@ package struct ControlPlane: Sendable {
     let replica = UUID()
     let tail = LogTail(
       connection: connections.tail, replica: replica, quietTime: configuration.quietTime)
+    let reads = TableReads(tail: tail, reader: connections.reader)
+    let liveConfiguration = LiveConfiguration(
+      reads: reads, pool: connections.pool, plans: configuration.plans, metrics: metrics,
+      logger: logger)
+    let gatewayReports = GatewayReports(pool: connections.pool)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
-      observer: Observer(tail: tail, metrics: metrics), logger: logger)
-    let reads = TableReads(tail: tail, reader: connections.reader)
+      observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
+      logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
     let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
     let identities = IdentityVerifier(
@@ -82,8 +87,11 @@ package struct ControlPlane: Sendable {
         pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
       hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits)
+    let listener = connections.listener
     background = [
       serviceTokenUses, PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
+      liveConfiguration, gatewayReports,
+      UntilShutdown { await liveConfiguration.listen(listener) },
       UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
@@ -103,6 +111,9 @@ package struct ControlPlane: Sendable {
       GatewayTokenRoutes(services: services),
       AuditEventRoutes(services: services),
       EventRoutes(services: services),
+      DataPlaneRoutes(
+        services: services, configuration: liveConfiguration, reports: gatewayReports),
+      PropagationRoutes(services: services, reports: gatewayReports),
       DocumentRoutes(),
     ]
     if let development { groups.append(DevelopmentRoutes(development: development)) }
@@ -156,6 +167,8 @@ private struct Connections: Service {
   let writer: Connection
   let tail: Connection
   let reader: Reader
+  /// What other replicas append.
+  let listener: Listener
   let pool: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
@@ -173,6 +186,7 @@ private struct Connections: Service {
     writer = Connection(options: writing, name: "writer")
     tail = Connection(options: writing, name: "tail")
     reader = Reader(options: database, connections: readers)
+    listener = Listener(options: working, channels: [EventLog.channel])
     pool = Pool(options: working, minimum: 0, maximum: 4)
     writer.start()
     tail.start()
@@ -186,15 +200,21 @@ private struct Connections: Service {
     await writer.close()
     await tail.close()
     await reader.close()
+    await listener.close()
     await pool.close()
   }
 
-  /// Idempotency records are kept for 24 hours; which hour they go in does not matter.
+  /// What is kept for a day or a week; which hour it goes in does not matter.
   private static func deleteExpiredRecords(_ pool: Pool) async {
     while !Task.isCancelled {
       try? await Task.sleep(for: .seconds(600))
       _ = try? await pool.withConnection(deadline: .now + .seconds(60)) { session in
-        try session.execute(IdempotencyRecord.deleteExpired, deadline: .now + .seconds(60)).count
+        try session.pipeline(
+          [
+            IdempotencyRecord.deleteExpired, ConfigurationChangeTable.deleteOld(),
+            GatewayTable.deleteUnseen(since: Timestamp.now.advanced(by: -PropagationRoutes.remembered)),
+          ], deadline: .now + .seconds(60)
+        ).count
       }
     }
   }
@@ -203,12 +223,14 @@ private struct Connections: Service {
 /// Tells the tail and the metrics what was committed.
 private struct Observer: LogObserver {
   let tail: LogTail
+  let configuration: LiveConfiguration
   let events: Counter
   let batches: Counter
   let position: Gauge
 
-  init(tail: LogTail, metrics: Metrics) {
+  init(tail: LogTail, configuration: LiveConfiguration, metrics: Metrics) {
     self.tail = tail
+    self.configuration = configuration
     events = metrics.counter("signalbox_events_total", "Events appended by this process.")
     batches = metrics.counter(
       "signalbox_batches_total", "Transactions in which this process appended events.")
@@ -228,7 +250,8 @@ private struct Observer: LogObserver {
 
   func appendEnded() { tail.appendEnded() }
 
-  func committed(_ events: [RecordedEvent]) {
+  func committed(_ events: [RecordedEvent], changingConfiguration: Bool) {
+    if changingConfiguration { configuration.appended() }
     self.events.add(UInt64(events.count))
     batches.add()
     if let last = events.last { position.set(Int(last.position)) }

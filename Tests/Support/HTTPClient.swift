@@ -6,7 +6,7 @@ import Synchronization
 /// The smallest HTTP/1.1 client that tests need: sends exactly what it is told, keeps connections open, and has as
 /// many as there are requests at once.
 package final class HTTPClient: Sendable {
-  private let port: Int
+  package let port: Int
   private let idle = Mutex<[any Channel]>([])
 
   package init(port: Int) {

@@ -11,6 +11,7 @@ struct CommandBatch {
   private(set) var events: [RecordedEvent] = []
   private var auditRows: [AuditEventRow] = []
   private var records: [IdempotencyRecord] = []
+  private var configurationChanges: [ConfigurationChangeRow] = []
   private var touched: Set<TouchedEntity.Key> = []
   private var touchedInOrder: [TouchedEntity.Key] = []
   private(set) var answers: [(command: PendingCommand, answer: PendingCommand.Answer)] = []
@@ -59,6 +60,17 @@ struct CommandBatch {
     if touched.insert(key).inserted { touchedInOrder.append(key) }
   }
 
+  /// What the command of the events that were appended last changes for gateways.
+  mutating func append(_ patch: ConfigurationPatch, of organization: OrganizationID) {
+    guard !patch.isEmpty else { return }
+    configurationChanges.append(
+      ConfigurationChangeRow(
+        organizationID: organization, position: position, patch: patch.bytes))
+  }
+
+  /// Whether gateways are to be told of something.
+  var changesConfiguration: Bool { !configurationChanges.isEmpty }
+
   mutating func append(_ record: IdempotencyRecord) {
     records.append(record)
   }
@@ -79,6 +91,9 @@ struct CommandBatch {
     var statements = writes.upserts + EventLog.append(events) + writes.deletes
     statements += UserErasure.statements(touched)
     if !auditRows.isEmpty { statements.append(AuditEventTable.table.insert(auditRows)) }
+    if changesConfiguration {
+      statements.append(ConfigurationChangeTable.table.insert(configurationChanges))
+    }
     if !records.isEmpty { statements.append(IdempotencyRecord.table.upsert(records)) }
     statements.append("COMMIT")
     return statements

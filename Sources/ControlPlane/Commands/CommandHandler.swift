@@ -136,6 +136,6 @@ package protocol LogObserver: Sendable {
   func appendBegins()
   /// What this process committed has been learnt, and nothing is on its way.
   func appendEnded()
-  /// Events that this process appended.
-  func committed(_ events: [RecordedEvent])
+  /// Events that this process appended, and whether gateways are to be told of them.
+  func committed(_ events: [RecordedEvent], changingConfiguration: Bool)
 }

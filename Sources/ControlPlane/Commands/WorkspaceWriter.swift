@@ -87,7 +87,7 @@ final class WorkspaceWriter {
     if let first = batch.events.first {
       states.moveOn(to: batch.position)
       observer.learn(batch.events, after: first.position - 1, upTo: batch.position)
-      observer.committed(batch.events)
+      observer.committed(batch.events, changingConfiguration: batch.changesConfiguration)
       saveSnapshots(of: batch.touchedWorkspaces)
     }
     observer.appendEnded()
@@ -203,6 +203,7 @@ final class WorkspaceWriter {
     _ batch: inout CommandBatch
   ) throws -> CommandOutcome {
     let formerSlug = entry.workspace.organization?.slug
+    var formerParts: [Entity: ConfigurationPart] = [:]
     for event in events {
       let recorded = try UnrecordedEvent(
         eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
@@ -216,11 +217,23 @@ final class WorkspaceWriter {
         position: batch.position + 1)
       let entity = event.entity(in: request.organizationID)
       let before = entry.workspace.json(of: entity, in: request.organizationID)
+      if formerParts[entity] == nil {
+        formerParts[entity] = entry.workspace.configurationPart(
+          of: entity, in: request.organizationID, plans: plans)
+      }
       try entry.workspace.evolve(event, recorded.metadata())
       entry.head = StreamHead(version: recorded.version, hash: recorded.hash)
       let after = entry.workspace.json(of: entity, in: request.organizationID)
       batch.append(recorded, entity, origin: request.origin, before: before, after: after)
     }
+    var patch = ConfigurationPatch()
+    for (entity, before) in formerParts {
+      patch.add(
+        from: before,
+        to: entry.workspace.configurationPart(
+          of: entity, in: request.organizationID, plans: plans))
+    }
+    batch.append(patch, of: request.organizationID)
     if let slug = entry.workspace.organization?.slug, slug != formerSlug {
       batch.claimSlug(slug, insteadOf: formerSlug, for: request.organizationID)
     }

@@ -59,6 +59,14 @@ enum GatewayTokenTable: EntityTable {
     "SELECT \(fragment: columns) FROM gateway_tokens WHERE token_id = \(id.uuid)"
   }
 
+  /// Those that are good for something at a time.
+  static func good(at time: Timestamp) -> Query {
+    """
+    SELECT token_id FROM gateway_tokens \
+    WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > \(TimestampTZ(time)))
+    """
+  }
+
   private static let columns = Query(unchecked: table.columnList)
 }
 

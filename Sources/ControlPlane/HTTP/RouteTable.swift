@@ -41,7 +41,8 @@ final class Endpoint: Sendable {
     var responders = responders
     if responders[.head] == nil { responders[.head] = responders[.get] }
     self.template = template
-    servesText = template == "/metrics" || template.hasPrefix("/problems")
+    servesText =
+      template == "/metrics" || template.hasPrefix("/problems") || template.hasSuffix("/stream")
     allow = Set(responders.keys).union([.options]).map(\.rawValue).sorted()
       .joined(separator: ", ")
     operations = responders.map {

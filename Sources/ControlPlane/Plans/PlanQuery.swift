@@ -39,7 +39,7 @@ enum PlanQuery {
   }
 
   /// Given before there was a catalog, they are what the catalog says now, as deciders take it.
-  private static func entitlements(
+  static func entitlements(
     _ entitlements: JSONB, of tier: PlanTier, _ version: Int64, _ catalog: PlanCatalog
   ) throws -> Entitlements {
     version == 0

@@ -70,6 +70,14 @@ enum ProjectTable: EntityTable {
       """
   }
 
+  /// All projects of some organizations that are not archived.
+  static func open(in organizations: [UUID]) -> Query {
+    """
+    SELECT \(fragment: columns) FROM projects \
+    WHERE organization_id = ANY(\(organizations)) AND archived_at IS NULL
+    """
+  }
+
   /// Those whose panic mode was to end by now, of all workspaces.
   static func duePanicModes(at time: Timestamp, limit: Int64) -> Query {
     """

@@ -131,6 +131,13 @@ enum RuleView {
     """
   }
 
+  /// All rules of some organizations.
+  static func all(in organizations: [UUID]) -> Query {
+    """
+    SELECT \(fragment: columns) FROM rules WHERE organization_id = ANY(\(organizations))
+    """
+  }
+
   private static let columns: Query = """
     organization_id, rule_id, project_id, kind, subject, provider, effect, note, expires_at, \
     created_by_kind, created_by_id, version, created_at, updated_at

@@ -94,7 +94,7 @@ package final class AppendSignal: Sendable {
   }
 
   /// Waits until it was raised more often than `count` times, or the task is cancelled.
-  func wait(after count: UInt64) async {
+  package func wait(after count: UInt64) async {
     let id = state.withLock { state in
       defer { state.nextID += 1 }
       return state.nextID

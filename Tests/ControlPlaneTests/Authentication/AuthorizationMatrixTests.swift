@@ -21,6 +21,7 @@ import Testing
     case "changeProject": #"{"name":"B"}"#
     case "createRule": #"{"provider":"openai","model":"gpt-4*","effect":"deny"}"#
     case "changeRule": #"{"note":"B"}"#
+    case "acknowledge": #"{"gateway":"edge-1","position":1}"#
     case "replaceRules": #"{"rules":[{"country":"DE","effect":"deny"}]}"#
     case "evaluateRules": #"{"provider":"openai","model":"gpt-4o"}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#

@@ -76,6 +76,13 @@ final class RawClient {
     }
   }
 
+  /// What has come, or comes within the time, as it is.
+  func bytes(until end: ContinuousClock.Instant) async throws -> [UInt8] {
+    if received.isEmpty { _ = try await receive(until: end) }
+    defer { received = [] }
+    return received
+  }
+
   private static let patience: Duration = .seconds(10)
 
   /// Waits for bytes; false at the end of the connection or of the time. Looks once more when the time is over: beside

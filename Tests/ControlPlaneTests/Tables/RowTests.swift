@@ -20,6 +20,9 @@ import Testing
     ServiceTokenLookupTable.table.name: ServiceTokenLookupTable.table.columns.map(\.name),
     PersonalAccessTokenTable.table.name: PersonalAccessTokenTable.table.columns.map(\.name),
     GatewayTokenTable.table.name: GatewayTokenTable.table.columns.map(\.name),
+    GatewayTable.table.name: GatewayTable.table.columns.map(\.name),
+    ConfigurationChangeTable.table.name:
+      ConfigurationChangeTable.table.columns.map(\.name) + ["recorded_at"],
     ProjectTable.table.name: ProjectTable.table.columns.map(\.name),
     IPRuleTable.table.name: IPRuleTable.table.columns.map(\.name),
     GeoRuleTable.table.name: GeoRuleTable.table.columns.map(\.name),
@@ -30,7 +33,7 @@ import Testing
 
   /// Tables that are written by queries of their own.
   static let others: Set = [
-    "data_subjects", "events", "event_log_head", "schema_migrations", "server_secrets",
+    "configuration_changes_floor", "data_subjects", "events", "event_log_head", "schema_migrations", "server_secrets",
     "service_token_uses", "snapshots", "users",
   ]
 

@@ -1,0 +1,102 @@
+import ConfigurationFeed
+import Domain
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import JSON
+import NIOCore
+import ServiceLifecycle
+
+/// `/v1/dataplane`: what gateways run (a snapshot, then a stream of changes), and what they say they run.
+struct DataPlaneRoutes: RouteGroup {
+  let services: Services
+  let configuration: LiveConfiguration
+  let reports: GatewayReports
+
+  func add(to router: APIRouter) {
+    router.get("/v1/dataplane/snapshot", use: snapshot)
+    router.get("/v1/dataplane/stream", use: stream)
+    router.post("/v1/dataplane/ack", use: acknowledge)
+  }
+
+  private func snapshot(request: Request, context: APIContext) async throws -> Response {
+    let gateway = try await services.authorizer.gateway(
+      request, context, whileDatabaseIsAway: true)
+    try QueryReader(request).finish()
+    let (document, status) = try await configuration.document(
+      upTo: gateway.reads?.position, deadline: context.deadline)
+    let etag = ETag(version: document.position)
+    if try Preconditions(request.headers).isNotModified(etag) {
+      return Reply.notModified(etag).response
+    }
+    var fields: HTTPFields = [
+      .contentType: "application/json", .eTag: etag.description, .position: "\(document.position)",
+    ]
+    if status.isStale { fields[.stale] = "true" }
+    return Response(
+      status: .ok, headers: fields,
+      body: ResponseBody { writer in
+        for part in DocumentBuffers(document.chunks) { try await writer.write(part) }
+        try await writer.finish(nil)
+      })
+  }
+
+  private func stream(request: Request, context: APIContext) async throws -> Response {
+    let gateway = try await services.authorizer.gateway(
+      request, context, whileDatabaseIsAway: true)
+    try QueryReader(request).finish()
+    _ = try await configuration.document(
+      upTo: gateway.reads?.position, deadline: context.deadline)
+    let stream = ConfigurationStream(
+      configuration: configuration, gateway: gateway.id,
+      cursor: request.headers[.lastEventID].flatMap { Int64($0) })
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-store",
+        // Some proxies would hold back what they take for a short page.
+        .accelBuffering: "no",
+      ],
+      body: ResponseBody { [configuration] writer in
+        try await withGracefulShutdownHandler {
+          try await stream.write(to: &writer)
+        } onGracefulShutdown: {
+          configuration.hangUp()
+        }
+        try await writer.finish(nil)
+      })
+  }
+
+  private func acknowledge(request: Request, context: APIContext) async throws -> Reply {
+    let gateway = try await services.authorizer.gateway(request, context)
+    try QueryReader(request).finish()
+    reports.note(try AcknowledgementPayload(context.body).report, of: gateway.id)
+    var body = JSONObject()
+    body.set("position", gateway.reads?.position)
+    return .json(body.bytes())
+  }
+}
+
+/// Small parts made into larger ones: each is a write.
+private struct DocumentBuffers: Sequence, IteratorProtocol {
+  private static let size = 65_536
+
+  private var chunks: DocumentChunks
+
+  init(_ chunks: DocumentChunks) {
+    self.chunks = chunks
+  }
+
+  mutating func next() -> ByteBuffer? {
+    var buffer = ByteBuffer()
+    while buffer.readableBytes < Self.size, let chunk = chunks.next() { buffer.writeBytes(chunk) }
+    return buffer.readableBytes > 0 ? buffer : nil
+  }
+}
+
+extension HTTPField.Name {
+  fileprivate static let lastEventID = HTTPField.Name("Last-Event-ID")!
+  fileprivate static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
+  /// That the database is away, and what is sent may be old.
+  fileprivate static let stale = HTTPField.Name("Signalbox-Stale")!
+}

@@ -1,0 +1,341 @@
+import ConfigurationFeed
+import Domain
+import EventStore
+import FoundationEssentials
+import Logging
+import NIOCore
+import Postgres
+import ServiceLifecycle
+import Synchronization
+
+/// The document that gateways run, kept current by what is appended to the log, on whatever replica; made once, never for
+/// a request. When the database is away it goes on as it is, and says so.
+///
+/// One task follows the changes; every stream looks here for what it has not sent yet, and is woken when there is more.
+package final class LiveConfiguration: Service {
+  /// A change as it is sent, the same for every stream.
+  struct Frame: Sendable {
+    let position: Int64
+    let bytes: ByteBuffer
+  }
+
+  struct Status: Equatable, Sendable {
+    /// Since when the database has not answered; nil when it does.
+    var staleSince: Timestamp?
+    /// The log's end, as far as it is known.
+    var position: Int64
+  }
+
+  /// What a stream finds when it looks.
+  struct View: Sendable {
+    enum News: Sendable {
+      case frames(ArraySlice<Frame>)
+      /// The changes behind the cursor are older than what is held here.
+      case older(upTo: Int64)
+    }
+
+    let revision: UInt64
+    let news: News
+    let status: Status
+    let heartbeats: Int
+    let isGatewayGood: Bool
+    let isStopping: Bool
+  }
+
+  private struct State {
+    var document: ConfigurationDocument?
+    var frames: [Frame] = []
+    /// Every change behind this position is among the frames.
+    var framesBegin: Int64 = 0
+    var status = Status(position: 0)
+    var gateways: Set<GatewayTokenID> = []
+    var heartbeats = 0
+    var isStopping = false
+    /// Raised whenever there is something to look at.
+    var revision: UInt64 = 0
+    var nextWaiter: UInt64 = 0
+    var waiting: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    var streams = 0
+  }
+
+  private static let pageSize: Int64 = 500
+  private static let framesKept = 4096
+  private static let patience: Duration = .seconds(2)
+  private static let heartbeatInterval: Duration = .seconds(15)
+  /// Nobody has to be notified for the document to be at most this old.
+  private static let tick: Duration = .seconds(1)
+
+  private let reads: TableReads
+  private let pool: Pool
+  private let plans: PlanCatalog
+  private let signal = AppendSignal()
+  private let isWanted = Atomic<Bool>(false)
+  private let streams: Gauge
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  init(
+    reads: TableReads, pool: Pool, plans: PlanCatalog, metrics: Metrics, logger: Logger
+  ) {
+    self.reads = reads
+    self.pool = pool
+    self.plans = plans
+    self.logger = logger
+    streams = metrics.gauge(
+      "signalbox_gateway_streams", "Gateways that follow the configuration here.")
+  }
+
+  // MARK: For requests
+
+  /// The document, with everything in it that was appended up to a position; as it was when the database is away.
+  ///
+  /// - Parameter position: nil to take what there is.
+  /// - Throws: a ``Problem`` of 503 when there is no document by the deadline.
+  func document(
+    upTo position: Int64?, deadline: ContinuousClock.Instant
+  ) async throws(Problem) -> (document: ConfigurationDocument, status: Status) {
+    want()
+    while ContinuousClock.now < deadline, !Task.isCancelled {
+      let (document, status, revision) = state.withLock {
+        ($0.document, $0.status, $0.revision)
+      }
+      let isFresh = position.map { $0 <= status.position } ?? true
+      if let document, isFresh || status.staleSince != nil { return (document, status) }
+      signal.raise()
+      await wait(after: revision, until: deadline)
+    }
+    throw .unavailable()
+  }
+
+  /// What a stream has to send next, whose last change was the one at `cursor`.
+  func view(after cursor: Int64, for gateway: GatewayTokenID) -> View {
+    state.withLock { state in
+      let news: View.News
+      if cursor < state.framesBegin {
+        news = .older(upTo: state.framesBegin)
+      } else {
+        let place = state.frames.partitioningIndex { $0.position > cursor }
+        news = .frames(state.frames[place...])
+      }
+      return View(
+        revision: state.revision, news: news, status: state.status, heartbeats: state.heartbeats,
+        isGatewayGood: state.gateways.contains(gateway), isStopping: state.isStopping)
+    }
+  }
+
+  /// Changes that are older than those held here.
+  ///
+  /// - Returns: nil when they are not all there any more.
+  func olderChanges(after cursor: Int64, upTo end: Int64) async throws -> [Frame]? {
+    let reads = reads.known(deadline: .now + Self.patience)
+    let rows = try await reads.rows(
+      ConfigurationChangeTable.changes(after: cursor, limit: Self.pageSize))
+    // Behind the rows: what was deleted meanwhile counts as gone.
+    let floor = try await reads.rows(ConfigurationChangeTable.floor)[0].decode(Int64.self)
+    guard cursor >= floor else { return nil }
+    return try rows.map { row throws(PostgresError) in try Frame(ConfigurationChangeRow(row)) }
+      .filter { $0.position <= end }
+  }
+
+  func streamOpened() {
+    streams.add(1)
+    state.withLock { $0.streams += 1 }
+  }
+
+  func streamClosed() {
+    streams.add(-1)
+    state.withLock { $0.streams -= 1 }
+  }
+
+  /// Ends all streams, because the process ends.
+  func hangUp() {
+    publish { $0.isStopping = true }
+  }
+
+  /// Waits until there is something new to look at, or the task is cancelled.
+  func wait(after revision: UInt64) async {
+    let id = state.withLock { state in
+      defer { state.nextWaiter += 1 }
+      return state.nextWaiter
+    }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isOver = state.withLock { state in
+          if state.revision > revision || Task.isCancelled { return true }
+          state.waiting[id] = continuation
+          return false
+        }
+        if isOver { continuation.resume() }
+      }
+    } onCancel: {
+      state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
+    }
+  }
+
+  private func wait(after revision: UInt64, until deadline: ContinuousClock.Instant) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.wait(after: revision) }
+      group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
+      await group.next()
+      group.cancelAll()
+    }
+  }
+
+  // MARK: Following the log
+
+  /// Something was appended by this process.
+  func appended() {
+    if state.withLock({ $0.streams > 0 }) { signal.raise() }
+  }
+
+  /// From the first gateway on, the document is kept.
+  private func want() {
+    if isWanted.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
+      signal.raise()
+    }
+  }
+
+  package func run() async throws {
+    try? await cancelWhenGracefulShutdown {
+      try await withThrowingDiscardingTaskGroup { group in
+        group.addTask {
+          while true {
+            try await Task.sleep(for: Self.tick)
+            self.signal.raise()
+          }
+        }
+        group.addTask { try await self.follow() }
+      }
+    }
+  }
+
+  /// Raises the alarm for what other replicas append.
+  func listen(_ listener: Listener) async {
+    await signal.follow(listener)
+  }
+
+  private func follow() async throws {
+    var nextHeartbeat = ContinuousClock.now + Self.heartbeatInterval
+    while !Task.isCancelled {
+      let seen = signal.count
+      if isWanted.load(ordering: .relaxed) {
+        do {
+          try await refresh()
+        } catch let error as ConfigurationError {
+          logger.error("the configuration is read anew", metadata: ["error": "\(error)"])
+          state.withLock { $0.document = nil }
+          continue
+        } catch {
+          markStale(error)
+        }
+        if ContinuousClock.now >= nextHeartbeat {
+          nextHeartbeat = .now + Self.heartbeatInterval
+          publish { $0.heartbeats += 1 }
+        }
+      }
+      await signal.wait(after: seen)
+    }
+  }
+
+  private func refresh() async throws {
+    guard let position = state.withLock({ $0.document?.position }) else { return try await load() }
+    var end = position
+    while true {
+      let reads = reads.known(deadline: .now + Self.patience)
+      // The head first: every change up to it is then among the rows.
+      let head = try await reads.rows(EventLog.head)[0].decode(Int64.self)
+      let gateways = try await goodGateways(reads)
+      let rows = try await reads.rows(
+        ConfigurationChangeTable.changes(after: end, limit: Self.pageSize))
+      let changes = try rows.map { row throws(PostgresError) in try ConfigurationChangeRow(row) }
+      for change in changes { try apply(change) }
+      end = changes.last?.position ?? end
+      let isAll = changes.count < Self.pageSize
+      let position = isAll ? max(head, end) : end
+      let isNews = state.withLock { state in
+        !changes.isEmpty || state.gateways != gateways || state.status.staleSince != nil
+          || state.status.position < position
+      }
+      if isNews {
+        publish { state in
+          state.gateways = gateways
+          state.status = Status(position: max(position, state.status.position))
+        }
+      }
+      if isAll { return }
+    }
+  }
+
+  private func apply(_ change: ConfigurationChangeRow) throws {
+    let frame = Frame(change)
+    try state.withLock { state in
+      try state.document?.apply(change.patch, at: change.position)
+      state.frames.append(frame)
+      guard state.frames.count > Self.framesKept else { return }
+      let surplus = Self.framesKept / 2
+      state.framesBegin = state.frames[surplus - 1].position
+      state.frames.removeFirst(surplus)
+    }
+  }
+
+  private func load() async throws {
+    let plans = plans
+    let deadline = ContinuousClock.now + .seconds(120)
+    let document = try await pool.withConnection(deadline: deadline) { session in
+      try StoredConfiguration.load(plans: plans, session, deadline: deadline)
+    }
+    let gateways = try await goodGateways(reads.known(deadline: .now + Self.patience))
+    publish { state in
+      state.document = document
+      state.frames = []
+      state.framesBegin = document.position
+      state.gateways = gateways
+      state.status = Status(position: document.position)
+    }
+  }
+
+  private func goodGateways(_ reads: Reads) async throws -> Set<GatewayTokenID> {
+    Set(
+      try await reads.rows(GatewayTokenTable.good(at: .now))
+        .map { row throws(PostgresError) in GatewayTokenID(try row.decode(UUID.self)) })
+  }
+
+  private func markStale(_ error: any Error) {
+    guard state.withLock({ $0.status.staleSince == nil }) else { return }
+    logger.warning("the configuration is stale", metadata: ["error": "\(error)"])
+    publish { $0.status.staleSince = .now }
+  }
+
+  private func publish(_ change: (inout State) -> Void) {
+    let waiting = state.withLock { state in
+      change(&state)
+      state.revision += 1
+      defer { state.waiting = [:] }
+      return state.waiting
+    }
+    for continuation in waiting.values { continuation.resume() }
+  }
+}
+
+extension LiveConfiguration.Frame {
+  init(_ change: ConfigurationChangeRow) {
+    position = change.position
+    bytes = ByteBuffer(
+      bytes: ServerSentEvent(
+        id: "\(change.position)", event: "change",
+        data: String(decoding: change.patch, as: UTF8.self)
+      ).bytes)
+  }
+}
+
+extension Array {
+  /// The place of the first element for which this is true; all behind it are so, too.
+  fileprivate func partitioningIndex(where isBehind: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
