@@ -93,6 +93,7 @@ package struct ControlPlane: Sendable {
       OrganizationRoutes(services: services),
       ProjectRoutes(services: services),
       RuleRoutes(services: services),
+      APIKeyRoutes(services: services),
       MemberRoutes(services: services),
       InvitationRoutes(services: services),
       ServiceTokenRoutes(services: services),

@@ -1,4 +1,5 @@
 import Cryptography
+package import Domain
 
 /// The tokens that Signalbox itself gives out: a prefix that says what it is, 30 random base62 characters, and their
 /// CRC-32 in six more, so that a typing error, or a scanner's false find, is told from a token without the database.
@@ -7,6 +8,10 @@ package struct TokenFormat: Sendable {
   package static let personalAccess = TokenFormat(prefix: "sbp_")
   /// Of a workspace, for CI pipelines.
   package static let service = TokenFormat(prefix: "sbx_")
+  /// Of a project, for its applications.
+  package static func apiKey(_ environment: Project.Environment) -> TokenFormat {
+    TokenFormat(prefix: environment.apiKeyPrefix)
+  }
   /// Sent by mail to whoever is invited.
   package static let invitation = TokenFormat(prefix: "sbi_")
 

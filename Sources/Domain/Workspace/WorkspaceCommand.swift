@@ -6,6 +6,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case serviceToken(ServiceTokenCommand)
   case project(ProjectCommand)
   case rule(RuleCommand)
+  case apiKey(APIKeyCommand)
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
@@ -19,6 +20,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .serviceToken(let command): .serviceToken(command.tokenID)
     case .project(let command): .project(command.projectID)
     case .rule(let command): .rule(command.ruleID)
+    case .apiKey(let command): .apiKey(command.keyID)
     case .account(let command): command.entity(in: organization)
     }
   }
@@ -27,7 +29,8 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .plan, .onboarding, .account: nil
+    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .plan, .onboarding, .account:
+      nil
     }
   }
 }
@@ -45,6 +48,7 @@ extension Workspace {
       case .serviceToken(let command): try decide(command, in: context)
       case .project(let command): try decide(command, in: context)
       case .rule(let command): try decide(command, in: context)
+      case .apiKey(let command): try decide(command, in: context)
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)

@@ -6,6 +6,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
   case rule(RuleEvent)
+  case apiKey(APIKeyEvent)
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
@@ -19,6 +20,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
+    case .apiKey(let event): .apiKey(event.keyID)
     case .account(let event): event.entity(in: organization)
     }
   }
@@ -53,7 +55,7 @@ extension WorkspaceEvent {
   package static let payloadTypes: [any EventPayload.Type] =
     OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + InvitationEvent.payloadTypes
     + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes + PlanEvent.payloadTypes
-    + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes
+    + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes + APIKeyEvent.payloadTypes
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
     Dictionary(uniqueKeysWithValues: payloadTypes.map { ($0.type, $0) })
@@ -67,6 +69,7 @@ extension WorkspaceEvent {
     case .serviceToken(let event): event.payload
     case .project(let event): event.payload
     case .rule(let event): event.payload
+    case .apiKey(let event): event.payload
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload

@@ -22,6 +22,8 @@ import Testing
     case "createRule": #"{"provider":"openai","model":"gpt-4*","effect":"deny"}"#
     case "changeRule": #"{"note":"B"}"#
     case "evaluateRules": #"{"provider":"openai","model":"gpt-4o"}"#
+    case "createApiKey", "changeApiKey": #"{"name":"B"}"#
+    case "rotateApiKey": #"{"grace_seconds":60}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -157,6 +159,7 @@ struct World: Sendable {
   let invitation: String
   let serviceToken: String
   let rule: String
+  let apiKey: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -197,6 +200,9 @@ struct World: Sendable {
     let ruled = try await owner.post(
       "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
+    let keyed = try await owner.post(
+      "\(path)/projects/\(project)/api-keys", #"{"name":"\#(Self.mark)"}"#)
+    apiKey = try #require(keyed.json["id"]?.string, "\(keyed.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -211,6 +217,7 @@ struct World: Sendable {
     invitation = other.invitation
     serviceToken = other.serviceToken
     rule = other.rule
+    apiKey = other.apiKey
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -231,7 +238,7 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let path = operation.path
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
-      .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
+      .replacing("{rule}", with: rule).replacing("{key}", with: apiKey).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
       .replacing(
         "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")
     let query = dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
