@@ -42,6 +42,38 @@ BEGIN
 END
 $$;
 
+CREATE TABLE public.api_key_lookups (
+    organization_id uuid NOT NULL,
+    key_id uuid NOT NULL,
+    lookup_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY public.api_key_lookups FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.api_keys (
+    organization_id uuid NOT NULL,
+    key_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    name text NOT NULL,
+    prefix text NOT NULL,
+    hash bytea NOT NULL,
+    last_four text NOT NULL,
+    rotated_from uuid,
+    rotated_to uuid,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    revoked_reason text,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT api_keys_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT api_keys_prefix_check CHECK ((prefix = ANY (ARRAY['pk_live_'::text, 'pk_test_'::text])))
+);
+
+ALTER TABLE ONLY public.api_keys FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.data_subjects (
     subject_id uuid NOT NULL,
     email_hash bytea,
@@ -428,6 +460,15 @@ CREATE TABLE public.workspace_audit_events (
 
 ALTER TABLE ONLY public.workspace_audit_events FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY public.api_key_lookups
+    ADD CONSTRAINT api_key_lookups_lookup_id_key UNIQUE (lookup_id);
+
+ALTER TABLE ONLY public.api_key_lookups
+    ADD CONSTRAINT api_key_lookups_pkey PRIMARY KEY (organization_id, key_id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (organization_id, key_id);
+
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_email_hash_key UNIQUE (email_hash);
 
@@ -521,6 +562,8 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.workspace_audit_events
     ADD CONSTRAINT workspace_audit_events_pkey PRIMARY KEY (organization_id, "position");
 
+CREATE INDEX api_keys_project ON public.api_keys USING btree (organization_id, project_id, key_id);
+
 CREATE INDEX data_subjects_user_id ON public.data_subjects USING btree (user_id);
 
 CREATE INDEX events_organization_position ON public.events USING btree (organization_id, "position");
@@ -546,6 +589,18 @@ CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) W
 CREATE INDEX workspace_audit_events_target ON public.workspace_audit_events USING btree (organization_id, target_id, "position");
 
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_organization_id_rotated_from_fkey FOREIGN KEY (organization_id, rotated_from) REFERENCES public.api_keys(organization_id, key_id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_organization_id_rotated_to_fkey FOREIGN KEY (organization_id, rotated_to) REFERENCES public.api_keys(organization_id, key_id);
 
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(user_id);
@@ -582,6 +637,10 @@ ALTER TABLE ONLY public.projects
 
 ALTER TABLE ONLY public.service_tokens
     ADD CONSTRAINT service_tokens_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE public.api_key_lookups ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY append ON public.events FOR INSERT WITH CHECK ((( SELECT public.signalbox_is_system() AS signalbox_is_system) AND ((actor_kind <> ALL (ARRAY['user'::text, 'token'::text])) OR (organization_id = actor_id) OR (EXISTS ( SELECT
    FROM public.memberships m
@@ -625,6 +684,10 @@ ALTER TABLE public.service_tokens ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.snapshots ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY tenant ON public.api_key_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.api_keys USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
 CREATE POLICY tenant ON public.events FOR SELECT USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.geo_rules USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
@@ -658,6 +721,10 @@ CREATE POLICY tenant ON public.workspace_audit_events USING ((( SELECT public.si
 ALTER TABLE public.workspace_audit_events ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA public TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_key_lookups TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 

@@ -102,6 +102,7 @@ package struct ControlPlane: Sendable {
       OrganizationRoutes(services: services),
       ProjectRoutes(services: services),
       RuleRoutes(services: services),
+      APIKeyRoutes(services: services),
       MemberRoutes(services: services),
       InvitationRoutes(services: services),
       ServiceTokenRoutes(services: services),
@@ -212,7 +213,8 @@ private struct Connections: Service {
         try session.pipeline(
           [
             IdempotencyRecord.deleteExpired, ConfigurationChangeTable.deleteOld(),
-            GatewayTable.deleteUnseen(since: Timestamp.now.advanced(by: -PropagationRoutes.remembered)),
+            GatewayTable.deleteUnseen(
+              since: Timestamp.now.advanced(by: -PropagationRoutes.remembered)),
           ], deadline: .now + .seconds(60)
         ).count
       }

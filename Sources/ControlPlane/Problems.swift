@@ -67,6 +67,10 @@ extension ProblemKind {
   static let tokenInvalid = ProblemKind(
     "token-invalid", .conflict, "The token is revoked or has expired",
     "It cannot be rotated any more. Create another one.")
+  static let apiKeyClosed = ProblemKind(
+    "api-key-closed", .conflict, "The key takes no changes any more",
+    "It is revoked, has expired, or another key has taken its place: `detail` says which. Create another one."
+  )
   static let tooManyTokens = ProblemKind(
     "too-many-tokens", .conflict, "You have too many tokens",
     "Revoke those that you do not need.")
@@ -99,9 +103,10 @@ extension ProblemKind {
   /// The kinds that features add to the floor's.
   static let features: [ProblemKind] = [
     .forbidden, .slugTaken, .archived, .idempotencyKeyInUse, .idempotencyKeyReused, .outcomeUnknown,
-    .workspaceStopped, .personRequired, .dataPlaneOnly, .gatewayRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
+    .workspaceStopped, .personRequired, .dataPlaneOnly, .gatewayRequired,
+    .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
-    .tokenInvalid, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
+    .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
     .duplicateRule, .contradictoryRule, .illegalTransition, .rateLimited,
   ]
 }
@@ -144,6 +149,9 @@ extension Rejection: ProblemConvertible {
     case .invitationClosed(let status):
       Problem(.invitationClosed, "the invitation is \(status.rawValue)")
     case .tokenInvalid: Problem(.tokenInvalid)
+    case .apiKeyClosed(let closure): Problem(.apiKeyClosed, "the key is \(closure.rawValue)")
+    case .secretUsed:
+      Problem(.idempotencyKeyReused, "the Idempotency-Key has made an API key before")
     case .tooManyTokens(let most): Problem(.tooManyTokens, "\(most) is the most")
     case .limitExceeded(let exceeded): exceeded.problem
     case .featureMissing(let missing): missing.problem

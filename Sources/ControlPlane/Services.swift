@@ -12,6 +12,8 @@ package struct Services: Sendable {
   let personalData: PersonalData
   let invitationMail: InvitationMail
   package let hasher: TokenHasher
+  /// Gateways have its pepper, which recognises nothing else.
+  package let apiKeyHasher: TokenHasher
   let plans: PlanCatalog
   let limiter: RateLimiter
   package let cursors: CursorSealer
@@ -28,6 +30,7 @@ package struct Services: Sendable {
     self.personalData = personalData
     self.invitationMail = invitationMail
     self.hasher = hasher
+    apiKeyHasher = TokenHasher(pepper: hasher.derivedKey(for: "api-keys"))
     self.plans = plans
     self.limiter = limiter
     self.commands = commands

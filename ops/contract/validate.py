@@ -19,7 +19,7 @@ METHODS = ("get", "put", "post", "patch", "delete")
 # Of those that are no DELETE.
 REMOVALS = {"leaveOrganization", "declineInvitation"}
 # What takes a place in the plan.
-LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule", "replaceRules"}
+LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule", "replaceRules", "createApiKey"}
 ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
 DOCUMENT_URI = "urn:signalbox:contract"
 

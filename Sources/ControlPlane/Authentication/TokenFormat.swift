@@ -1,4 +1,5 @@
 import Cryptography
+package import Domain
 
 /// The tokens that Signalbox itself gives out: a prefix that says what it is, 30 random base62 characters, and their
 /// CRC-32 in six more, so that a typing error, or a scanner's false find, is told from a token without the database.
@@ -9,6 +10,10 @@ package struct TokenFormat: Sendable {
   package static let service = TokenFormat(prefix: "sbx_")
   /// Of the platform, for data-plane gateways.
   package static let gateway = TokenFormat(prefix: "sbg_")
+  /// Of a project, for its applications.
+  package static func apiKey(_ environment: Project.Environment) -> TokenFormat {
+    TokenFormat(prefix: environment.apiKeyPrefix)
+  }
   /// Sent by mail to whoever is invited.
   package static let invitation = TokenFormat(prefix: "sbi_")
 

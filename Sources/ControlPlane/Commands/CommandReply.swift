@@ -29,7 +29,7 @@ struct CommandReply {
       let isCreation = command.effect == .creation
       status = isCreation ? 201 : 200
       self.version = version
-      location = isCreation ? entity.path(in: id) : nil
+      location = isCreation ? workspace.path(of: entity, in: id) : nil
       self.body = body
     }
   }
@@ -44,16 +44,17 @@ extension WorkspaceCommand {
   fileprivate var effect: CommandEffect {
     switch self {
     case .organization(.create), .project(.create), .invitation(.create), .serviceToken(.create),
-      .rule(.create), .account(.createToken), .gatewayToken(.create):
+      .rule(.create), .apiKey(.create), .account(.createToken), .gatewayToken(.create):
       .creation
     case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
-      .rule(.delete), .account(.revokeToken), .account(.erase), .gatewayToken(.revoke):
+      .rule(.delete), .apiKey(.revoke), .account(.revokeToken), .account(.erase),
+      .gatewayToken(.revoke):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
       .project(.setPanicMode), .project(.endPanicMode), .project(.archive), .rule(.change),
       .rule(.replaceAll), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
-      .serviceToken(.rotate), .plan, .onboarding:
+      .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .plan, .onboarding:
       .change
     }
   }
@@ -68,18 +69,18 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .account,
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .account,
       .gatewayToken:
       json(of: entity, in: id)
     }
   }
 }
 
-extension Entity {
+extension Workspace {
   /// Where callers find the entity.
-  fileprivate func path(in organization: OrganizationID) -> String {
+  fileprivate func path(of entity: Entity, in organization: OrganizationID) -> String? {
     let root = "/v1/organizations/\(organization)"
-    return switch self {
+    return switch entity {
     case .organization: root
     case .member(let id): "\(root)/members/\(id)"
     case .invitation(let id): "\(root)/invitations/\(id)"
@@ -87,6 +88,7 @@ extension Entity {
     case .project(let id): "\(root)/projects/\(id)"
     case .rule(let id): "\(root)/rules/\(id)"
     case .ruleSet(let id): "\(root)/projects/\(id)/rules"
+    case .apiKey(let id): apiKeys[id].map { "\(root)/projects/\($0.projectID)/api-keys/\(id)" }
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     case .gatewayToken(let id): "/v1/platform/gateway-tokens/\(id)"

@@ -45,7 +45,9 @@ extension GatewayRow {
     let (tokenID, name, position, refusedPosition, reason, seenAt) = try row.decode(
       (UUID, String, Int64, Int64?, String?, TimestampTZ).self)
     var refusal: GatewayReport.Refusal?
-    if let refusedPosition, let reason { refusal = .init(position: refusedPosition, reason: reason) }
+    if let refusedPosition, let reason {
+      refusal = .init(position: refusedPosition, reason: reason)
+    }
     self.init(
       tokenID: GatewayTokenID(tokenID),
       report: GatewayReport(name: name, position: position, refusal: refusal),

@@ -27,6 +27,8 @@ let entityTables: [any EntityTable.Type] = [
   IPRuleTable.self,
   GeoRuleTable.self,
   ModelRuleTable.self,
+  APIKeyTable.self,
+  APIKeyLookupTable.self,
   PersonalAccessTokenTable.self,
   GatewayTokenTable.self,
 ]

@@ -15,6 +15,7 @@ package enum Permission: String, Sendable, CaseIterable {
   case panicModeWrite = "panic_mode:write"
   case ruleRead = "rule:read"
   case ruleWrite = "rule:write"
+  case apiKeyRead = "api_key:read"
   case apiKeyWrite = "api_key:write"
   case providerKeyWrite = "provider_key:write"
   case onboardingWrite = "onboarding:write"
@@ -25,7 +26,8 @@ package enum Permission: String, Sendable, CaseIterable {
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
-    case .organizationRead, .memberRead, .projectRead, .ruleRead, .auditRead, .eventRead:
+    case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .auditRead,
+      .eventRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite:
@@ -42,7 +44,7 @@ package enum Permission: String, Sendable, CaseIterable {
   package var isAboutProjects: Bool {
     switch self {
     case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .ruleRead, .ruleWrite,
-      .apiKeyWrite, .providerKeyWrite:
+      .apiKeyRead, .apiKeyWrite, .providerKeyWrite:
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,

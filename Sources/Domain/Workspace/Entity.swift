@@ -10,6 +10,7 @@ package enum Entity: Hashable, Sendable {
   case rule(RuleID)
   /// All rules of a project together, as they are replaced; its version only tells one set from another.
   case ruleSet(ProjectID)
+  case apiKey(APIKeyID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
   case gatewayToken(GatewayTokenID)
@@ -17,6 +18,7 @@ package enum Entity: Hashable, Sendable {
   /// The kind by itself, as the audit and problems name it. The raw values are stored.
   package enum Kind: String, Sendable, CaseIterable {
     case organization, member, invitation, project, rule, account
+    case apiKey = "api_key"
     case serviceToken = "service_token"
     case ruleSet = "rule_set"
     case personalAccessToken = "personal_access_token"
@@ -32,6 +34,7 @@ package enum Entity: Hashable, Sendable {
     case .project: .project
     case .rule: .rule
     case .ruleSet: .ruleSet
+    case .apiKey: .apiKey
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     case .gatewayToken: .gatewayToken
@@ -47,6 +50,7 @@ package enum Entity: Hashable, Sendable {
     case .project(let id): id.uuid
     case .rule(let id): id.uuid
     case .ruleSet(let id): id.uuid
+    case .apiKey(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     case .gatewayToken(let id): id.uuid
@@ -63,6 +67,7 @@ package enum Entity: Hashable, Sendable {
     case .project(let id): id.description
     case .rule(let id): id.description
     case .ruleSet(let id): id.description
+    case .apiKey(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     case .gatewayToken(let id): id.description
@@ -80,6 +85,7 @@ extension Entity.Kind {
     case .serviceToken: ServiceTokenID(uuid).description
     case .project, .ruleSet: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
+    case .apiKey: APIKeyID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     case .gatewayToken: GatewayTokenID(uuid).description
     }

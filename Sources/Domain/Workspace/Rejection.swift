@@ -19,6 +19,10 @@ package enum Rejection: Error, Equatable, Sendable {
   case invitationClosed(Invitation.Status)
   /// The token is revoked or has expired.
   case tokenInvalid
+  /// The key lets nobody in any more, or another one has taken its place.
+  case apiKeyClosed(APIKey.Closure)
+  /// The secret is another key's already.
+  case secretUsed
   /// A person has as many tokens as they may have.
   case tooManyTokens(Int)
   /// The plan allows no more.

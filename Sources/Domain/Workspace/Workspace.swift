@@ -12,6 +12,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var members: [UserID: Member] = [:]
   package private(set) var projects: [ProjectID: Project] = [:]
   package private(set) var rules: [RuleID: Rule] = [:]
+  package private(set) var apiKeys: [APIKeyID: APIKey] = [:]
   package private(set) var invitations: [InvitationID: Invitation] = [:]
   package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
   /// Nil until the workspace is on a plan.
@@ -30,6 +31,7 @@ package struct Workspace: Equatable, Sendable, Codable {
     case version, organization, members, projects, rules, invitations, plan, onboarding, account
     case serviceTokens = "service_tokens"
     case gatewayTokens = "gateway_tokens"
+    case apiKeys = "api_keys"
   }
 }
 
@@ -80,6 +82,8 @@ extension Workspace {
       try Project.evolve(&projects[event.projectID], event, metadata)
     case .rule(let event):
       try Rule.evolve(&rules[event.ruleID], event, metadata)
+    case .apiKey(let event):
+      try APIKey.evolve(&apiKeys[event.keyID], event, metadata)
     case .plan(let event):
       try touchOrganization(metadata)
       plan = WorkspacePlan(event, metadata)
@@ -115,6 +119,7 @@ extension Workspace {
     case .project(let id): projects[id]?.version
     case .rule(let id): rules[id]?.version
     case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
+    case .apiKey(let id): apiKeys[id]?.version
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     case .gatewayToken(let id): gatewayTokens[id]?.version

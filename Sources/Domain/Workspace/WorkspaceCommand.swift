@@ -6,6 +6,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case serviceToken(ServiceTokenCommand)
   case project(ProjectCommand)
   case rule(RuleCommand)
+  case apiKey(APIKeyCommand)
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
@@ -20,6 +21,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .serviceToken(let command): .serviceToken(command.tokenID)
     case .project(let command): .project(command.projectID)
     case .rule(let command): command.entity
+    case .apiKey(let command): .apiKey(command.keyID)
     case .account(let command): command.entity(in: organization)
     case .gatewayToken(let command): .gatewayToken(command.tokenID)
     }
@@ -29,7 +31,8 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .plan, .onboarding, .account,
+    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .plan, .onboarding,
+      .account,
       .gatewayToken:
       nil
     }
@@ -49,6 +52,7 @@ extension Workspace {
       case .serviceToken(let command): try decide(command, in: context)
       case .project(let command): try decide(command, in: context)
       case .rule(let command): try decide(command, in: context)
+      case .apiKey(let command): try decide(command, in: context)
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)

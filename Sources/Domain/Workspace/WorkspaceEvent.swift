@@ -6,6 +6,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
   case rule(RuleEvent)
+  case apiKey(APIKeyEvent)
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
@@ -20,6 +21,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
+    case .apiKey(let event): .apiKey(event.keyID)
     case .account(let event): event.entity(in: organization)
     case .gatewayToken(let event): .gatewayToken(event.tokenID)
     }
@@ -59,6 +61,7 @@ extension WorkspaceEvent {
     ServiceTokenEvent.payloadTypes,
     ProjectEvent.payloadTypes,
     RuleEvent.payloadTypes,
+    APIKeyEvent.payloadTypes,
     PlanEvent.payloadTypes,
     OnboardingEvent.payloadTypes,
     AccountEvent.payloadTypes,
@@ -77,6 +80,7 @@ extension WorkspaceEvent {
     case .serviceToken(let event): event.payload
     case .project(let event): event.payload
     case .rule(let event): event.payload
+    case .apiKey(let event): event.payload
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload

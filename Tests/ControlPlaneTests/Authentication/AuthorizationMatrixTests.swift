@@ -24,6 +24,8 @@ import Testing
     case "acknowledge": #"{"gateway":"edge-1","position":1}"#
     case "replaceRules": #"{"rules":[{"country":"DE","effect":"deny"}]}"#
     case "evaluateRules": #"{"provider":"openai","model":"gpt-4o"}"#
+    case "createApiKey", "changeApiKey": #"{"name":"B"}"#
+    case "rotateApiKey": #"{"grace_seconds":60}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -185,6 +187,7 @@ struct World: Sendable {
   let invitation: String
   let serviceToken: String
   let rule: String
+  let apiKey: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -229,6 +232,9 @@ struct World: Sendable {
     )
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
     gateway = plane.client.with(token: try await plane.client.makeGatewayToken().secret)
+    let keyed = try await owner.post(
+      "\(path)/projects/\(project)/api-keys", #"{"name":"\#(Self.mark)"}"#)
+    apiKey = try #require(keyed.json["id"]?.string, "\(keyed.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -243,6 +249,7 @@ struct World: Sendable {
     invitation = other.invitation
     serviceToken = other.serviceToken
     rule = other.rule
+    apiKey = other.apiKey
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -263,7 +270,8 @@ struct World: Sendable {
     _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true
   ) async throws -> HTTPReply {
     let values = [
-      "organization": organization, "project": project, "rule": rule, "user": "\(target)",
+      "organization": organization, "project": project, "rule": rule, "key": apiKey,
+      "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant
         ? serviceToken

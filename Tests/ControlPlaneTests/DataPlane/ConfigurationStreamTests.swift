@@ -106,7 +106,9 @@ import Testing
     }
   }
 
-  @Test func `whatever happens on two replicas, a gateway that changes between them has the fold of the log`()
+  @Test
+  func
+    `whatever happens on two replicas, a gateway that changes between them has the fold of the log`()
     async throws
   {
     try await TestControlPlane.with(replicas: 2) { planes in

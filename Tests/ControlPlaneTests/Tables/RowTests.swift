@@ -27,13 +27,16 @@ import Testing
     IPRuleTable.table.name: IPRuleTable.table.columns.map(\.name),
     GeoRuleTable.table.name: GeoRuleTable.table.columns.map(\.name),
     ModelRuleTable.table.name: ModelRuleTable.table.columns.map(\.name),
+    APIKeyTable.table.name: APIKeyTable.table.columns.map(\.name),
+    APIKeyLookupTable.table.name: APIKeyLookupTable.table.columns.map(\.name),
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]
 
   /// Tables that are written by queries of their own.
   static let others: Set = [
-    "configuration_changes_floor", "data_subjects", "events", "event_log_head", "schema_migrations", "server_secrets",
+    "configuration_changes_floor", "data_subjects", "events", "event_log_head", "schema_migrations",
+    "server_secrets",
     "service_token_uses", "snapshots", "users",
   ]
 

@@ -20,6 +20,7 @@ import Testing
     (.panicModeWrite, [.owner, .admin, .developer]),
     (.ruleRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.ruleWrite, [.owner, .admin, .developer]),
+    (.apiKeyRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.apiKeyWrite, [.owner, .admin, .developer]),
     (.providerKeyWrite, [.owner, .admin, .developer]),
     (.onboardingWrite, [.owner, .admin, .developer]),
