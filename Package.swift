@@ -80,6 +80,7 @@ let package = Package(
         .embedInCode("Migrations/0004_erased_identities.sql"),
         .embedInCode("Migrations/0005_sole_reader.sql"),
         .embedInCode("Migrations/0006_rules.sql"),
+        .embedInCode("Migrations/0007_provider_keys.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

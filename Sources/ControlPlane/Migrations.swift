@@ -9,6 +9,7 @@ extension Migrator {
     migration(4, "erased_identities", PackageResources._004_erased_identities_sql),
     migration(5, "sole_reader", PackageResources._005_sole_reader_sql),
     migration(6, "rules", PackageResources._006_rules_sql),
+    migration(7, "provider_keys", PackageResources._007_provider_keys_sql),
   ])
 
   private static func migration(_ number: Int32, _ name: String, _ sql: [UInt8]) -> Migration {

@@ -14,6 +14,7 @@ extension Workspace {
     case .project(let projectID):
       projects[projectID]?.json(id: projectID, organizationID: id)
     case .rule(let ruleID): rules[ruleID]?.json(id: ruleID, organizationID: id)
+    case .providerKey(let keyID): providerKeys[keyID]?.json(id: keyID, organizationID: id)
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     }

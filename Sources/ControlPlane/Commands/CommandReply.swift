@@ -10,9 +10,10 @@ struct CommandReply {
   /// Nil like the version.
   let body: JSONObject?
 
+  /// - Parameter existed: whether the entity was there before the command.
   init(
     to command: WorkspaceCommand, from workspace: Workspace, in id: OrganizationID,
-    at time: Timestamp
+    at time: Timestamp, existed: Bool = false
   ) {
     let entity = command.entity(in: id)
     switch command.effect {
@@ -21,15 +22,15 @@ struct CommandReply {
       version = nil
       location = nil
       body = nil
-    case .creation, .change:
+    case .creation, .change, .setting:
       // Only accepted commands have a reply, and none of these is accepted unless its entity exists afterwards.
       guard let version = workspace.version(of: entity),
         let body = workspace.json(answering: command, about: entity, in: id, at: time)
       else { preconditionFailure("accepted, but there is no \(entity)") }
-      let isCreation = command.effect == .creation
+      let isCreation = command.effect == .creation || command.effect == .setting && !existed
       status = isCreation ? 201 : 200
       self.version = version
-      location = isCreation ? entity.path(in: id) : nil
+      location = isCreation ? entity.path(in: id, workspace) : nil
       self.body = body
     }
   }
@@ -38,6 +39,8 @@ struct CommandReply {
 /// What becomes of the entity that a command is about.
 private enum CommandEffect {
   case creation, change, removal
+  /// A creation the first time, a change from then on.
+  case setting
 }
 
 extension WorkspaceCommand {
@@ -47,13 +50,14 @@ extension WorkspaceCommand {
       .rule(.create), .account(.createToken):
       .creation
     case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
-      .rule(.delete), .account(.revokeToken), .account(.erase):
+      .rule(.delete), .providerKey(.delete), .account(.revokeToken), .account(.erase):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
       .project(.setPanicMode), .project(.archive), .rule(.change), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
-      .serviceToken(.rotate), .plan, .onboarding:
+      .serviceToken(.rotate), .providerKey(.rewrap), .plan, .onboarding:
       .change
+    case .providerKey(.set): .setting
     }
   }
 }
@@ -67,7 +71,7 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .account:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .providerKey, .account:
       json(of: entity, in: id)
     }
   }
@@ -75,7 +79,7 @@ extension Workspace {
 
 extension Entity {
   /// Where callers find the entity.
-  fileprivate func path(in organization: OrganizationID) -> String {
+  fileprivate func path(in organization: OrganizationID, _ workspace: Workspace) -> String? {
     let root = "/v1/organizations/\(organization)"
     return switch self {
     case .organization: root
@@ -84,6 +88,10 @@ extension Entity {
     case .serviceToken(let id): "\(root)/service-tokens/\(id)"
     case .project(let id): "\(root)/projects/\(id)"
     case .rule(let id): "\(root)/rules/\(id)"
+    case .providerKey(let id):
+      workspace.providerKeys[id].map {
+        "\(root)/projects/\($0.projectID)/provider-keys/\($0.provider)"
+      }
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     }

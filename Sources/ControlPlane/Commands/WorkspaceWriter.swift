@@ -203,6 +203,8 @@ final class WorkspaceWriter {
     _ batch: inout CommandBatch
   ) throws -> CommandOutcome {
     let formerSlug = entry.workspace.organization?.slug
+    let existed =
+      entry.workspace.version(of: request.command.entity(in: request.organizationID)) != nil
     for event in events {
       let recorded = try UnrecordedEvent(
         eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
@@ -226,7 +228,7 @@ final class WorkspaceWriter {
     }
     let reply = CommandReply(
       to: request.command, from: entry.workspace, in: request.organizationID,
-      at: request.occurredAt)
+      at: request.occurredAt, existed: existed)
     let outcome = CommandOutcome(
       status: reply.status, version: reply.version, location: reply.location,
       body: reply.body?.bytes() ?? [], position: events.isEmpty ? nil : batch.position,

@@ -27,6 +27,7 @@ let entityTables: [any EntityTable.Type] = [
   IPRuleTable.self,
   GeoRuleTable.self,
   ModelRuleTable.self,
+  ProviderKeyTable.self,
   PersonalAccessTokenTable.self,
 ]
 

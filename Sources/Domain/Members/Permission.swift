@@ -16,6 +16,7 @@ package enum Permission: String, Sendable, CaseIterable {
   case ruleRead = "rule:read"
   case ruleWrite = "rule:write"
   case apiKeyWrite = "api_key:write"
+  case providerKeyRead = "provider_key:read"
   case providerKeyWrite = "provider_key:write"
   case onboardingWrite = "onboarding:write"
   case planWrite = "plan:write"
@@ -25,7 +26,7 @@ package enum Permission: String, Sendable, CaseIterable {
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
-    case .organizationRead, .memberRead, .projectRead, .ruleRead, .auditRead, .eventRead:
+    case .organizationRead, .memberRead, .projectRead, .ruleRead, .providerKeyRead, .auditRead, .eventRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite:
@@ -42,7 +43,7 @@ package enum Permission: String, Sendable, CaseIterable {
   package var isAboutProjects: Bool {
     switch self {
     case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .ruleRead, .ruleWrite,
-      .apiKeyWrite, .providerKeyWrite:
+      .apiKeyWrite, .providerKeyRead, .providerKeyWrite:
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,

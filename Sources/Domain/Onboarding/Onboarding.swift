@@ -168,10 +168,11 @@ extension WorkspaceEvent {
     switch self {
     case .organization(.created): .workspaceCreated
     case .project(.created): .projectCreated
+    case .providerKey(.set): .providerConnected
     case .onboarding(.factRecorded(let fact)): fact.step
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.panicModeEnabled),
-      .project(.panicModeDisabled), .project(.archived), .rule, .plan, .onboarding(.advanced),
+      .project(.panicModeDisabled), .project(.archived), .rule, .providerKey(.rewrapped), .providerKey(.deleted), .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
       nil
     }

@@ -8,6 +8,7 @@ package enum Entity: Hashable, Sendable {
   case serviceToken(ServiceTokenID)
   case project(ProjectID)
   case rule(RuleID)
+  case providerKey(ProviderKeyID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
 
@@ -15,6 +16,7 @@ package enum Entity: Hashable, Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case organization, member, invitation, project, rule, account
     case serviceToken = "service_token"
+    case providerKey = "provider_key"
     case personalAccessToken = "personal_access_token"
   }
 
@@ -26,6 +28,7 @@ package enum Entity: Hashable, Sendable {
     case .serviceToken: .serviceToken
     case .project: .project
     case .rule: .rule
+    case .providerKey: .providerKey
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     }
@@ -39,6 +42,7 @@ package enum Entity: Hashable, Sendable {
     case .serviceToken(let id): id.uuid
     case .project(let id): id.uuid
     case .rule(let id): id.uuid
+    case .providerKey(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     }
@@ -53,6 +57,7 @@ package enum Entity: Hashable, Sendable {
     case .serviceToken(let id): id.description
     case .project(let id): id.description
     case .rule(let id): id.description
+    case .providerKey(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     }
@@ -69,6 +74,7 @@ extension Entity.Kind {
     case .serviceToken: ServiceTokenID(uuid).description
     case .project: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
+    case .providerKey: ProviderKeyID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     }
   }

@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 3
+  package static let foldVersion = 4
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -12,6 +12,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var members: [UserID: Member] = [:]
   package private(set) var projects: [ProjectID: Project] = [:]
   package private(set) var rules: [RuleID: Rule] = [:]
+  package private(set) var providerKeys: [ProviderKeyID: ProviderKey] = [:]
   package private(set) var invitations: [InvitationID: Invitation] = [:]
   package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
   /// Nil until the workspace is on a plan.
@@ -27,6 +28,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   private enum CodingKeys: String, CodingKey {
     case version, organization, members, projects, rules, invitations, plan, onboarding, account
     case serviceTokens = "service_tokens"
+    case providerKeys = "provider_keys"
   }
 }
 
@@ -77,6 +79,8 @@ extension Workspace {
       try Project.evolve(&projects[event.projectID], event, metadata)
     case .rule(let event):
       try Rule.evolve(&rules[event.ruleID], event, metadata)
+    case .providerKey(let event):
+      try ProviderKey.evolve(&providerKeys[event.keyID], event, metadata)
     case .plan(let event):
       try touchOrganization(metadata)
       plan = WorkspacePlan(event, metadata)
@@ -109,6 +113,7 @@ extension Workspace {
     case .serviceToken(let id): serviceTokens[id]?.version
     case .project(let id): projects[id]?.version
     case .rule(let id): rules[id]?.version
+    case .providerKey(let id): providerKeys[id]?.version
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     }

@@ -6,6 +6,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case serviceToken(ServiceTokenCommand)
   case project(ProjectCommand)
   case rule(RuleCommand)
+  case providerKey(ProviderKeyCommand)
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
@@ -19,6 +20,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .serviceToken(let command): .serviceToken(command.tokenID)
     case .project(let command): .project(command.projectID)
     case .rule(let command): .rule(command.ruleID)
+    case .providerKey(let command): .providerKey(command.keyID)
     case .account(let command): command.entity(in: organization)
     }
   }
@@ -27,7 +29,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .plan, .onboarding, .account: nil
+    case .member, .invitation, .serviceToken, .project, .rule, .providerKey, .plan, .onboarding, .account: nil
     }
   }
 }
@@ -45,6 +47,7 @@ extension Workspace {
       case .serviceToken(let command): try decide(command, in: context)
       case .project(let command): try decide(command, in: context)
       case .rule(let command): try decide(command, in: context)
+      case .providerKey(let command): try decide(command, in: context)
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)

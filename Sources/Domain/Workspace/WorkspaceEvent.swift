@@ -6,6 +6,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
   case rule(RuleEvent)
+  case providerKey(ProviderKeyEvent)
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
@@ -19,6 +20,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
+    case .providerKey(let event): .providerKey(event.keyID)
     case .account(let event): event.entity(in: organization)
     }
   }
@@ -52,7 +54,8 @@ extension WorkspaceEvent {
   /// Every type of payload, each once: the catalog that decoding and the golden files go by.
   package static let payloadTypes: [any EventPayload.Type] =
     OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + InvitationEvent.payloadTypes
-    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes + PlanEvent.payloadTypes
+    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes
+    + ProviderKeyEvent.payloadTypes + PlanEvent.payloadTypes
     + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
@@ -67,6 +70,7 @@ extension WorkspaceEvent {
     case .serviceToken(let event): event.payload
     case .project(let event): event.payload
     case .rule(let event): event.payload
+    case .providerKey(let event): event.payload
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload
