@@ -22,6 +22,7 @@ import Testing
     case "createRule": #"{"provider":"openai","model":"gpt-4*","effect":"deny"}"#
     case "changeRule": #"{"note":"B"}"#
     case "evaluateRules": #"{"provider":"openai","model":"gpt-4o"}"#
+    case "setProviderKey": #"{"key":"sk-\#(World.mark)-2"}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -197,6 +198,9 @@ struct World: Sendable {
     let ruled = try await owner.post(
       "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
+    let keyed = try await owner.put(
+      "\(path)/projects/\(project)/provider-keys/openai", #"{"key":"sk-\#(Self.mark)-1"}"#)
+    #expect(keyed.status == 201, "\(keyed.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -231,6 +235,7 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let path = operation.path
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
+      .replacing("{provider}", with: "openai")
       .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
       .replacing(
         "{token}", with: operation.isTenant ? serviceToken : "pat_00000000000000000000000000")

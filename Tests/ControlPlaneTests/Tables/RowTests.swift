@@ -23,6 +23,7 @@ import Testing
     IPRuleTable.table.name: IPRuleTable.table.columns.map(\.name),
     GeoRuleTable.table.name: GeoRuleTable.table.columns.map(\.name),
     ModelRuleTable.table.name: ModelRuleTable.table.columns.map(\.name),
+    ProviderKeyTable.table.name: ProviderKeyTable.table.columns.map(\.name),
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]

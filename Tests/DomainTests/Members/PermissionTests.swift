@@ -21,6 +21,7 @@ import Testing
     (.ruleRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.ruleWrite, [.owner, .admin, .developer]),
     (.apiKeyWrite, [.owner, .admin, .developer]),
+    (.providerKeyRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.providerKeyWrite, [.owner, .admin, .developer]),
     (.onboardingWrite, [.owner, .admin, .developer]),
     (.planWrite, [.owner, .billing]),
