@@ -86,7 +86,8 @@ extension ProblemKind {
     "`rule_id` names the other one, which is about the same, in the same place, and says the same.")
   static let contradictoryRule = ProblemKind(
     "contradictory-rule", .conflict, "Another rule says the opposite",
-    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first.")
+    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first."
+  )
   static let illegalTransition = ProblemKind(
     "illegal-transition", .conflict, "Onboarding does not go there from here",
     "`allowed` lists what may be asked for now, `missing` the steps that are not done.")
@@ -102,7 +103,8 @@ extension ProblemKind {
     .workspaceStopped, .personRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
-    .planProviderMissing, .tooManyProviderKeys, .duplicateRule, .contradictoryRule, .illegalTransition, .rateLimited,
+    .planProviderMissing, .tooManyProviderKeys, .duplicateRule, .contradictoryRule,
+    .illegalTransition, .rateLimited,
   ]
 }
 
@@ -148,7 +150,9 @@ extension Rejection: ProblemConvertible {
     case .providerMissing(let missing): missing.problem
     case .tooManyProviderKeys(let most): Problem(.tooManyProviderKeys, "\(most) is the most")
     case .versionRequired(let kind):
-      Problem(.preconditionRequired, "there is a \(kind.rawValue) already: If-Match says that you mean to replace it")
+      Problem(
+        .preconditionRequired,
+        "there is a \(kind.rawValue) already: If-Match says that you mean to replace it")
     case .ruleExists(let id, let isContradiction):
       Problem(
         isContradiction ? .contradictoryRule : .duplicateRule,

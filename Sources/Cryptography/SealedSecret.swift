@@ -24,7 +24,8 @@ package struct SealedSecret: Hashable, Sendable {
     package var description: String {
       switch self {
       case .malformed: "the sealed value is malformed"
-      case .unknownFormat(let format): "the sealed value is of format \(format), which is not known here"
+      case .unknownFormat(let format):
+        "the sealed value is of format \(format), which is not known here"
       case .unknownKeyVersion(let version):
         "the sealed value needs key-encryption key \(version), which is not in the ring"
       case .notAuthentic:

@@ -61,7 +61,8 @@ extension FaultTests {
       try await FaultRun.with { run in
         let vault = try await Vault(run, projects: 1)
         let none = try await vault.command(
-          ["keys", "rotate"], ["SIGNALBOX_PROVIDER_KEYS_KEK": "1:\(Vault.text(8)),2:\(Vault.text(9))"])
+          ["keys", "rotate"],
+          ["SIGNALBOX_PROVIDER_KEYS_KEK": "1:\(Vault.text(8)),2:\(Vault.text(9))"])
         #expect(none.status == 1, "\(none.log)")
         #expect(none.output.contains("100 are still under older versions."), "\(none.output)")
         #expect(none.output.contains("openai") || none.output.contains(" p0: "), "\(none.output)")
@@ -221,7 +222,9 @@ private final class Vault: Sendable {
 
   private static func body(_ key: String) -> String { #"{"key":"\#(key)"}"# }
 
-  private static func bytes(_ uuid: UUID) -> [UInt8] { withUnsafeBytes(of: uuid.uuid) { Array($0) } }
+  private static func bytes(_ uuid: UUID) -> [UInt8] {
+    withUnsafeBytes(of: uuid.uuid) { Array($0) }
+  }
 
   private static func send(
     _ method: String, _ path: String, _ body: String, _ connection: inout HTTPConnection,

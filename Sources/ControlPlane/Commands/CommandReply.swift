@@ -71,7 +71,8 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .providerKey, .account:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .providerKey,
+      .account:
       json(of: entity, in: id)
     }
   }

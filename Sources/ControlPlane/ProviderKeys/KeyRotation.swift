@@ -1,4 +1,4 @@
-import Cryptography
+package import Cryptography
 package import Domain
 import FoundationEssentials
 package import Postgres
@@ -49,12 +49,17 @@ package struct KeyRotation: Sendable {
   private static let pageSize: Int64 = 200
 
   private let services: Services
+  private let keys: KeyEncryptionKeys
   private let patience: Duration
-  private var keys: KeyEncryptionKeys { services.vault.keys }
 
-  /// - Parameter patience: for how long a database that is away is waited for.
-  package init(_ services: Services, patience: Duration = .seconds(60)) {
+  /// - Parameters:
+  ///   - keys: what opens, and the newest of which wraps; nil for those of the services.
+  ///   - patience: for how long a database that is away is waited for.
+  package init(
+    _ services: Services, keys: KeyEncryptionKeys? = nil, patience: Duration = .seconds(60)
+  ) {
     self.services = services
+    self.keys = keys ?? services.vault.keys
     self.patience = patience
   }
 

@@ -89,7 +89,8 @@ struct ProviderKeyRoutes: RouteGroup {
   private func place(_ context: APIContext) throws -> (ProjectID, Provider) {
     guard let provider = context.pathParameters["provider"].flatMap(Provider.init) else {
       throw Problem(
-        .notFound, "a provider's name has lower-case letters, digits, - and _, and at most 50 of them")
+        .notFound,
+        "a provider's name has lower-case letters, digits, - and _, and at most 50 of them")
     }
     return (try projectID(context), provider)
   }

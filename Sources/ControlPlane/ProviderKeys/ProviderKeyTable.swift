@@ -90,7 +90,8 @@ extension ProviderKeyRow {
         UUID, UUID, UUID, String, [UInt8], Int64, String, String, Int64, TimestampTZ, TimestampTZ
       ).self)
     guard let provider = Provider(provider) else {
-      throw PostgresError(.misuse, reason: "provider key \(id) is for no provider that there can be")
+      throw PostgresError(
+        .misuse, reason: "provider key \(id) is for no provider that there can be")
     }
     self.init(
       organizationID: OrganizationID(organizationID), id: ProviderKeyID(id),

@@ -172,7 +172,8 @@ extension WorkspaceEvent {
     case .onboarding(.factRecorded(let fact)): fact.step
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.panicModeEnabled),
-      .project(.panicModeDisabled), .project(.archived), .rule, .providerKey(.rewrapped), .providerKey(.deleted), .plan, .onboarding(.advanced),
+      .project(.panicModeDisabled), .project(.archived), .rule, .providerKey(.rewrapped),
+      .providerKey(.deleted), .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
       nil
     }

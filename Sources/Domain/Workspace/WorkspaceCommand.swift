@@ -29,7 +29,9 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .providerKey, .plan, .onboarding, .account: nil
+    case .member, .invitation, .serviceToken, .project, .rule, .providerKey, .plan, .onboarding,
+      .account:
+      nil
     }
   }
 }

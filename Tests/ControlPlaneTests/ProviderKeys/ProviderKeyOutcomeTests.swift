@@ -23,7 +23,8 @@ import Testing
     #"{"key":"sk-12345678\n"}"#, #"{"key":"sk-schlüssel"}"#, #"{"key":"sk-12345678\u007f"}"#,
     body(String(repeating: "k", count: 501)),
   ])
-  func `422 for what no provider gives out, and the key is not repeated`(body: String) async throws {
+  func `422 for what no provider gives out, and the key is not repeated`(body: String) async throws
+  {
     let client = try await TestControlPlane.shared.client
     let path = try await makeProject(client)
     let reply = try await client.put("\(path)/provider-keys/openai", body)
@@ -82,7 +83,9 @@ import Testing
     }
   }
 
-  @Test func `409 for a project that is archived, from which a key can still be taken`() async throws {
+  @Test func `409 for a project that is archived, from which a key can still be taken`()
+    async throws
+  {
     let client = try await TestControlPlane.shared.client
     let path = try await makeProject(client)
     _ = try await client.put("\(path)/provider-keys/openai", Self.body())

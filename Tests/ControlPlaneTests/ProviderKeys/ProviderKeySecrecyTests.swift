@@ -31,7 +31,9 @@ import Testing
       }
       #expect(replies.map(\.status) == [201, 201, 200, 428, 200, 412, 422])
       #expect(replies[1]["idempotency-replayed"] == "true")
-      replies.append(try await client.put(path + "?dry_run=true", #"{"key":"\#(Self.key)"}"#, headers: ["If-Match": "*"]))
+      replies.append(
+        try await client.put(
+          path + "?dry_run=true", #"{"key":"\#(Self.key)"}"#, headers: ["If-Match": "*"]))
       for target in [
         path, String(path.dropLast(7)), "\(organization)/events", "\(organization)/audit-events",
         "\(organization)/projects",
@@ -59,7 +61,8 @@ import Testing
     }
   }
 
-  @Test func `what the log, the table and the audit hold opens in its place and no other`() async throws
+  @Test func `what the log, the table and the audit hold opens in its place and no other`()
+    async throws
   {
     let plane = try await TestControlPlane.shared
     let organization = try await plane.makeOrganization()
