@@ -168,9 +168,9 @@ class Stage:
         place = {
             "organization": organization, "project": project,
             "user": self.make_member(self.owner, organization, member)}
+        place["provider"], _ = (self.make_provider_key(organization, project, name) for name in ("openai", "mistral"))
         self.versions = [self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]["version"]]
         self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
-        place["provider"], _ = (self.make_provider_key(organization, project, name) for name in ("openai", "mistral"))
         place["invitation"], _ = (
             self.make_invitation(self.owner, organization, self.address("guest")) for _ in range(2))
         place["token"], _ = (self.make_service_token(organization) for _ in range(2))
