@@ -85,6 +85,7 @@ let package = Package(
         .embedInCode("Migrations/0008_gateway_tokens.sql"),
         .embedInCode("Migrations/0009_configuration_feed.sql"),
         .embedInCode("Migrations/0010_api_keys.sql"),
+        .embedInCode("Migrations/0011_provider_keys.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

@@ -313,6 +313,23 @@ WITH (fillfactor='50');
 
 ALTER TABLE ONLY public.projects FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.provider_keys (
+    organization_id uuid NOT NULL,
+    provider_key_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    provider text NOT NULL,
+    encrypted_key bytea NOT NULL,
+    key_version bigint NOT NULL,
+    fingerprint text NOT NULL,
+    last_four text NOT NULL,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT provider_keys_provider_check CHECK ((provider ~ '^[a-z0-9][a-z0-9_-]{0,49}$'::text))
+);
+
+ALTER TABLE ONLY public.provider_keys FORCE ROW LEVEL SECURITY;
+
 CREATE VIEW public.rules WITH (security_invoker='true') AS
  SELECT ip_rules.organization_id,
     ip_rules.rule_id,
@@ -529,6 +546,12 @@ ALTER TABLE ONLY public.personal_access_tokens
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (organization_id, project_id);
 
+ALTER TABLE ONLY public.provider_keys
+    ADD CONSTRAINT provider_keys_organization_id_project_id_provider_key UNIQUE (organization_id, project_id, provider);
+
+ALTER TABLE ONLY public.provider_keys
+    ADD CONSTRAINT provider_keys_pkey PRIMARY KEY (organization_id, provider_key_id);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
@@ -583,6 +606,7 @@ CREATE INDEX model_rules_project ON public.model_rules USING btree (organization
 CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
 
 CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mode_until) WHERE (panic_mode_until IS NOT NULL);
+CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
@@ -635,6 +659,12 @@ ALTER TABLE ONLY public.personal_access_tokens
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
+ALTER TABLE ONLY public.provider_keys
+    ADD CONSTRAINT provider_keys_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.provider_keys
+    ADD CONSTRAINT provider_keys_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
+
 ALTER TABLE ONLY public.service_tokens
     ADD CONSTRAINT service_tokens_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
@@ -676,6 +706,8 @@ CREATE POLICY platform_stream ON public.events AS RESTRICTIVE FOR INSERT WITH CH
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.provider_keys ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.service_token_lookups ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.service_token_uses ENABLE ROW LEVEL SECURITY;
@@ -707,6 +739,8 @@ CREATE POLICY tenant ON public.organization_slugs USING ((( SELECT public.signal
 CREATE POLICY tenant ON public.organizations USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.projects USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.provider_keys USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.service_token_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
@@ -755,6 +789,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.organizations TO signalbox_app
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personal_access_tokens TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projects TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.provider_keys TO signalbox_app;
 
 GRANT SELECT ON TABLE public.rules TO signalbox_app;
 

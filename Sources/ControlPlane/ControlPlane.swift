@@ -1,3 +1,4 @@
+package import Cryptography
 package import Domain
 import EventStore
 import FoundationEssentials
@@ -16,6 +17,8 @@ package struct ControlPlane: Sendable {
     package var hasher: TokenHasher
     /// What seals the keys of personal data.
     package var keys: KeyRing
+    /// What seals provider keys; gateways hold these too.
+    package var providerKeys: KeyEncryptionKeys
     /// How many connections share the reads of tables.
     package var readers = 2
     package var http = HTTPServer.Configuration()
@@ -33,10 +36,14 @@ package struct ControlPlane: Sendable {
     /// Nil for production.
     package var development: Development?
 
-    package init(database: ConnectionOptions, hasher: TokenHasher, keys: KeyRing) {
+    package init(
+      database: ConnectionOptions, hasher: TokenHasher, keys: KeyRing,
+      providerKeys: KeyEncryptionKeys
+    ) {
       self.database = database
       self.hasher = hasher
       self.keys = keys
+      self.providerKeys = providerKeys
     }
   }
 
@@ -86,7 +93,8 @@ package struct ControlPlane: Sendable {
       personalData: PersonalData(
         pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
-      hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits)
+      hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits,
+      vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher))
     let listener = connections.listener
     background = [
       serviceTokenUses, PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
@@ -103,6 +111,7 @@ package struct ControlPlane: Sendable {
       ProjectRoutes(services: services),
       RuleRoutes(services: services),
       APIKeyRoutes(services: services),
+      ProviderKeyRoutes(services: services),
       MemberRoutes(services: services),
       InvitationRoutes(services: services),
       ServiceTokenRoutes(services: services),
@@ -126,6 +135,9 @@ package struct ControlPlane: Sendable {
       router: router, configuration: configuration.http, limiter: configuration.rateLimits,
       metrics: metrics, readiness: readiness, logger: logger)
   }
+
+  /// Ends what was never served: its commands are answered, its connections close.
+  package func close() async { await connections.close() }
 
   /// Serves until SIGTERM or SIGINT, then ends in order: no new requests, those in flight are answered, connections close.
   package func run(
@@ -198,6 +210,10 @@ private struct Connections: Service {
     let sweep = Task { await Self.deleteExpiredRecords(pool) }
     try? await gracefulShutdown()
     sweep.cancel()
+    await close()
+  }
+
+  func close() async {
     await writer.close()
     await tail.close()
     await reader.close()

@@ -84,6 +84,14 @@ extension ProblemKind {
     "The plan does not have it",
     "`feature` names what is asked for, `plan` the plan that you are on, and `upgrade` the smallest one that "
       + "has it, if any does.")
+  static let planProviderMissing = ProblemKind(
+    "plan-provider-missing", .init(code: 402, reasonPhrase: "Payment Required"),
+    "The plan does not have the provider",
+    "`provider` names what is asked for, `plan` the plan that you are on, and `upgrade` the smallest one that "
+      + "has it, if any does. `GET /v1/plans` lists the providers of each.")
+  static let tooManyProviderKeys = ProblemKind(
+    "too-many-provider-keys", .conflict, "The project has too many provider keys",
+    "Delete those that it does not need.")
   static let duplicateRule = ProblemKind(
     "duplicate-rule", .conflict, "There is such a rule already",
     "`rule_id` names the other one, which is about the same, in the same place, and says the same.")
@@ -107,7 +115,8 @@ extension ProblemKind {
     .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
-    .duplicateRule, .contradictoryRule, .illegalTransition, .rateLimited,
+    .planProviderMissing, .tooManyProviderKeys, .duplicateRule, .contradictoryRule,
+    .illegalTransition, .rateLimited,
   ]
 }
 
@@ -155,6 +164,12 @@ extension Rejection: ProblemConvertible {
     case .tooManyTokens(let most): Problem(.tooManyTokens, "\(most) is the most")
     case .limitExceeded(let exceeded): exceeded.problem
     case .featureMissing(let missing): missing.problem
+    case .providerMissing(let missing): missing.problem
+    case .tooManyProviderKeys(let most): Problem(.tooManyProviderKeys, "\(most) is the most")
+    case .versionRequired(let kind):
+      Problem(
+        .preconditionRequired,
+        "there is a \(kind.rawValue) already: If-Match says that you mean to replace it")
     case .ruleExists(let id, let isContradiction):
       Problem(
         isContradiction ? .contradictoryRule : .duplicateRule,
@@ -182,6 +197,17 @@ extension FeatureMissing {
     if let upgrade { members["upgrade"] = .string(upgrade.rawValue) }
     return Problem(
       .planFeatureMissing, "\(plan.rawValue) does not have \(feature.rawValue)", members: members)
+  }
+}
+
+extension ProviderMissing {
+  fileprivate var problem: Problem {
+    var members: [String: Problem.Member] = [
+      "provider": .string(provider.description), "plan": .string(plan.rawValue),
+    ]
+    if let upgrade { members["upgrade"] = .string(upgrade.rawValue) }
+    return Problem(
+      .planProviderMissing, "\(plan.rawValue) does not have \(provider)", members: members)
   }
 }
 

@@ -1,3 +1,4 @@
+import Cryptography
 import Domain
 import FoundationEssentials
 import Hummingbird
@@ -16,6 +17,9 @@ package struct Services: Sendable {
   package let apiKeyHasher: TokenHasher
   let plans: PlanCatalog
   let limiter: RateLimiter
+  package let vault: ProviderKeyVault
+  /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
+  let requestHasher: HMACSHA256
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
 
@@ -23,7 +27,8 @@ package struct Services: Sendable {
   init(
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
-    hasher: TokenHasher, plans: PlanCatalog, limiter: RateLimiter
+    hasher: TokenHasher, plans: PlanCatalog, limiter: RateLimiter,
+    vault: ProviderKeyVault
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -33,6 +38,8 @@ package struct Services: Sendable {
     apiKeyHasher = TokenHasher(pepper: hasher.derivedKey(for: "api-keys"))
     self.plans = plans
     self.limiter = limiter
+    self.vault = vault
+    requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))
     self.commands = commands
     self.reads = reads
     cursors = CursorSealer(key: hasher.derivedKey(for: "cursors"))

@@ -10,6 +10,8 @@ struct Secrets {
   let pepper: [UInt8]?
   /// Nil: the database holds one key.
   let keyRing: KeyRing?
+  /// Nil: the database holds one key.
+  let providerKeys: KeyEncryptionKeys?
 
   /// - Throws: `ValidationError`, which repeats no secret.
   init() throws {
@@ -20,18 +22,25 @@ struct Secrets {
       }
       return bytes
     }
-    var keys = Environment["SIGNALBOX_ENCRYPTION_KEYS"]
-    if let file = Environment["SIGNALBOX_ENCRYPTION_KEYS_FILE"] {
-      guard keys == nil else {
-        throw ValidationError(
-          "Set either SIGNALBOX_ENCRYPTION_KEYS or SIGNALBOX_ENCRYPTION_KEYS_FILE, not both.")
+    keyRing = try Self.keys("SIGNALBOX_ENCRYPTION_KEYS", KeyRing.init)
+    providerKeys = try Self.keys("SIGNALBOX_PROVIDER_KEYS_KEK", KeyEncryptionKeys.init)
+  }
+
+  /// A list of keys from a variable, or from the file that its sibling names.
+  private static func keys<Keys>(
+    _ name: String, _ read: (String) throws(KeyEncryptionKeys.Invalid) -> Keys
+  ) throws -> Keys? {
+    var list = Environment[name]
+    if let file = Environment["\(name)_FILE"] {
+      guard list == nil else {
+        throw ValidationError("Set either \(name) or \(name)_FILE, not both.")
       }
-      keys = String(decoding: try TextFile.read(file), as: UTF8.self)
+      list = String(decoding: try TextFile.read(file), as: UTF8.self)
     }
-    do throws(KeyRing.Invalid) {
-      keyRing = if let keys { try KeyRing(keys) } else { nil }
+    do throws(KeyEncryptionKeys.Invalid) {
+      return if let list { try read(list) } else { nil }
     } catch {
-      throw ValidationError("The encryption keys cannot be used: \(error)")
+      throw ValidationError("The keys in \(name) cannot be used: \(error)")
     }
   }
 }

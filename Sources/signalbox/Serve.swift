@@ -79,6 +79,8 @@ struct Serve: AsyncParsableCommand {
         hasher: try Bootstrap.hasher(pepper: secrets.pepper, session, deadline: deadline),
         keys: try secrets.keyRing
           ?? KeyRing(key: Bootstrap.sharedSecret("key-encryption", session, deadline: deadline)),
+        providerKeys: try Bootstrap.providerKeyEncryption(
+          configured: secrets.providerKeys, session, deadline: deadline),
         issuerKey: try isDevelopment
           ? Bootstrap.sharedSecret("development-issuer", session, deadline: deadline) : nil,
         admin: try Bootstrap.admin(session, deadline: deadline)
@@ -90,8 +92,15 @@ struct Serve: AsyncParsableCommand {
       )
     }
 
+    if secrets.providerKeys == nil, case .external = database {
+      logger.warning(
+        "SIGNALBOX_PROVIDER_KEYS_KEK is not set: the key that seals provider keys is in the database beside them"
+      )
+    }
+
     var configuration = ControlPlane.Configuration(
-      database: owner.asApplication, hasher: prepared.hasher, keys: prepared.keys)
+      database: owner.asApplication, hasher: prepared.hasher, keys: prepared.keys,
+      providerKeys: prepared.providerKeys)
     try configure(&configuration)
     if let key = prepared.issuerKey {
       configuration.development = Development(issuer: try await LocalIssuer(privateKey: key))

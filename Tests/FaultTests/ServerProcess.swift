@@ -19,12 +19,17 @@ final class ServerProcess: Sendable {
   private let arguments: [String]
   private let environment: [String: String]
   private let logPath: String
+  private let outputPath: String
   private let state = Mutex<pid_t>(0)
 
   /// - Parameters:
   ///   - directory: where its log goes, and its data.
   ///   - database: a connection string; nil lets it run its own PostgreSQL in `directory/data`.
-  init(directory: String, port: UInt16 = freePort(), database: String? = nil) throws {
+  ///   - settings: environment variables beside the usual ones.
+  init(
+    directory: String, port: UInt16 = freePort(), database: String? = nil,
+    settings: [String: String] = [:]
+  ) throws {
     self.port = port
     var arguments = [try Self.binary, "serve", "--port", "\(port)"]
     var environment = [
@@ -36,13 +41,26 @@ final class ServerProcess: Sendable {
     } else {
       arguments += ["--data-dir", "\(directory)/server"]
     }
-    (self.arguments, self.environment) = (arguments, environment)
+    (self.arguments, self.environment) = (arguments, environment.merging(settings) { $1 })
     logPath = "\(directory)/\(port).log"
+    outputPath = "\(directory)/\(port).out"
+  }
+
+  /// Another command than `serve`, on the data of a server.
+  init(_ command: [String], directory: String, settings: [String: String] = [:]) throws {
+    port = 0
+    arguments = try [Self.binary] + command + ["--data-dir", "\(directory)/server"]
+    environment = settings
+    let name = UInt32.random(in: 0 ... .max)
+    logPath = "\(directory)/command-\(name).log"
+    outputPath = "\(directory)/command-\(name).out"
   }
 
   var pid: pid_t { state.withLock { $0 } }
   /// What it has written on standard error.
   var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
+  /// What it has written on standard output.
+  var output: String { (try? String(contentsOfFile: outputPath, encoding: .utf8)) ?? "" }
 
   /// Starts it, and waits until it says that it is ready.
   ///
@@ -74,7 +92,8 @@ final class ServerProcess: Sendable {
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    posix_spawn_file_actions_addopen(
+      &actions, 1, outputPath, O_WRONLY | O_CREAT | O_APPEND, 0o644)
     posix_spawn_file_actions_addopen(&actions, 2, logPath, O_WRONLY | O_CREAT | O_APPEND, 0o644)
     let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
     let variables = environment.merging(["PATH": path]) { $1 }

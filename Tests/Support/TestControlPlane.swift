@@ -59,7 +59,8 @@ package struct TestControlPlane: Sendable {
     let issuer = try await LocalIssuer(privateKey: [UInt8](repeating: 5, count: 32))
     var configuration = ControlPlane.Configuration(
       database: database.application, hasher: hasher,
-      keys: KeyRing(key: [UInt8](repeating: 9, count: 32)))
+      keys: KeyRing(key: [UInt8](repeating: 9, count: 32)),
+      providerKeys: KeyEncryptionKeys(key: [UInt8](repeating: 11, count: 32)))
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy

@@ -120,6 +120,9 @@ def _fresh_headers(case):
     for name, value in (("If-Match", "*"), ("If-None-Match", '"1"')):
         if name in case.headers and not re.fullmatch(r'"[1-9][0-9]*"', str(case.headers[name])):
             case.headers[name] = value
+    # There is a key already, which is not replaced unasked.
+    if _name(case) == "setProviderKey":
+        case.headers.setdefault("If-Match", "*")
 
 
 def _body_of_now(case):
@@ -128,6 +131,9 @@ def _body_of_now(case):
     body, name = dict(case.body), _name(case)
     for member in {"slug", "name"} & body.keys():
         body[member] = _fresh_name(body[member])
+    if "key" in body and _name(case) == "setProviderKey":
+        # live.py looks for it in the log.
+        body["key"] = f"sk-contract-{body['key'][:480]}"
     if "email" in body:
         body["email"] = _fresh_address(body["email"])
     if body.get("expires_at"):

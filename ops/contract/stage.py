@@ -129,6 +129,11 @@ class Stage:
         return self.owner.create(
             f"/v1/organizations/{organization}/projects", {"name": "Contract", "environment": environment})
 
+    def make_provider_key(self, organization, project, provider):
+        path = f"/v1/organizations/{organization}/projects/{project}/provider-keys/{provider}"
+        self.owner.send("PUT", path, {"key": f"sk-contract-{secrets.token_hex(16)}"})
+        return provider
+
     def make_invitation(self, by, organization, email):
         return by.create(
             f"/v1/organizations/{organization}/invitations", {"email": email, "role": "developer"})
@@ -163,6 +168,7 @@ class Stage:
         place = {
             "organization": organization, "project": project,
             "user": self.make_member(self.owner, organization, member)}
+        place["provider"], _ = (self.make_provider_key(organization, project, name) for name in ("openai", "mistral"))
         self.versions = [self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]["version"]]
         self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
         place["invitation"], _ = (
@@ -183,6 +189,7 @@ class Stage:
             "listInvitations": f"{organization}/invitations",
             "listServiceTokens": f"{organization}/service-tokens",
             "listProjects": f"{organization}/projects",
+            "listProviderKeys": f"{organization}/projects/{self.place['project']}/provider-keys",
             "listAuditEvents": f"{organization}/audit-events",
         }
         return {
@@ -243,6 +250,9 @@ class Stage:
 
         return {
             "archiveOrganization": Sacrifice(owned, times=2),
+            "deleteProviderKey": Sacrifice(
+                lambda: {"organization": organization, "project": self.place["project"], "provider":
+                         self.make_provider_key(organization, self.place["project"], f"p-{self.next()}")}),
             "archiveProject": Sacrifice(here("project", self.make_project), times=2),
             "eraseUser": Sacrifice(to_be_forgotten, times=2),
             "removeMember": Sacrifice(here("user", lambda _: self.make_member(self.owner, organization, guest))),

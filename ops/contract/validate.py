@@ -19,7 +19,10 @@ METHODS = ("get", "put", "post", "patch", "delete")
 # Of those that are no DELETE.
 REMOVALS = {"leaveOrganization", "declineInvitation"}
 # What takes a place in the plan.
-LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule", "replaceRules", "createApiKey"}
+LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule", "replaceRules", "createApiKey",
+           "setProviderKey"}
+# What is made by a PUT.
+CREATING_PUTS = {"setProviderKey"}
 ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
 DOCUMENT_URI = "urn:signalbox:contract"
 
@@ -80,6 +83,8 @@ class Operation:
         """Exactly the replies that can occur, from what the operation takes."""
         statuses = {"200"}
         if self.method == "post" and self.definition["operationId"].startswith("create") and self.secured:
+            statuses |= {"201"}
+        if self.definition["operationId"] in CREATING_PUTS:
             statuses |= {"201"}
         if self.removal:
             statuses |= {"204"}

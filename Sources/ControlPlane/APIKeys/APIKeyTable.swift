@@ -64,6 +64,14 @@ enum APIKeyTable: EntityTable {
     """
   }
 
+  /// All keys of some organizations that are not revoked, those that have expired included.
+  static func notRevoked(in organizations: [UUID]) -> Query {
+    """
+    SELECT \(fragment: columns) FROM api_keys \
+    WHERE organization_id = ANY(\(organizations)) AND revoked_at IS NULL
+    """
+  }
+
   private static let columns = Query(unchecked: table.columnList)
 }
 

@@ -17,6 +17,7 @@ extension Workspace {
     case .ruleSet(let projectID):
       projects[projectID].map { _ in RulePayloads.set(rules(of: projectID), in: id) }
     case .apiKey(let keyID): apiKeys[keyID]?.json(id: keyID, organizationID: id)
+    case .providerKey(let keyID): providerKeys[keyID]?.json(id: keyID, organizationID: id)
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     case .gatewayToken(let tokenID): gatewayTokens[tokenID]?.json(id: tokenID)

@@ -1,4 +1,4 @@
-import Cryptography
+package import Cryptography
 package import Domain
 import FoundationEssentials
 package import Postgres
@@ -31,6 +31,25 @@ package enum Bootstrap {
         "SELECT value FROM server_secrets WHERE name = \(name)",
       ], deadline: deadline)
     return try results[1][0].decode([UInt8].self)
+  }
+
+  /// The keys that seal provider keys.
+  ///
+  /// Where none are configured, the database keeps one, of version 1. It still opens what it sealed when a list is
+  /// configured later that begins with version 2: that is how an installation moves away from it.
+  ///
+  /// - Throws: ``PostgresError``.
+  package static func providerKeyEncryption(
+    configured: KeyEncryptionKeys?, _ session: Session, deadline: ContinuousClock.Instant
+  ) throws -> KeyEncryptionKeys {
+    let name = "provider-key-encryption"
+    guard let configured else {
+      return KeyEncryptionKeys(key: try sharedSecret(name, session, deadline: deadline))
+    }
+    let kept = try session.execute(
+      "SELECT value FROM server_secrets WHERE name = \(name)", deadline: deadline)
+    guard let key = try kept.first?.decode([UInt8].self) else { return configured }
+    return configured.opening(alsoWith: KeyEncryptionKeys(key: key))
   }
 
   /// Makes the user `admin@localhost` in an empty database.

@@ -11,6 +11,8 @@ struct ChangeRequest {
   /// Whether the caller has to say which version they mean to change.
   enum Match {
     case required, ignored
+    /// They may say so, and are held to it.
+    case optional
   }
 
   /// Who may ask for the change, whatever their role.
@@ -62,16 +64,17 @@ struct ChangeRequest {
     idempotency = try IdempotencyKey.read(request.headers).map { key in
       IdempotencyClaim(
         principalID: principalID, key: key.value,
-        requestHash: SHA256.hash(
-          Array("\(request.method.rawValue) \(request.head.path ?? "")\n".utf8),
-          Array(context.body.readableBytesView)
-        ).bytes)
+        requestHash: services.requestHasher.authenticationCode(
+          for: Array("\(request.method.rawValue) \(request.head.path ?? "")\n".utf8)
+            + Array(context.body.readableBytesView)))
     }
     switch ifMatch {
     case .ignored: expected = nil
-    case .required:
+    case .required, .optional:
       switch try Preconditions(request.headers).ifMatch {
-      case nil: throw Problem(.preconditionRequired)
+      case nil:
+        if ifMatch == .required { throw Problem(.preconditionRequired) }
+        expected = nil
       case .any: expected = .any
       case .tags(let tags):
         // Tags are compared as they are written: "01" is not version 1.
@@ -83,6 +86,8 @@ struct ChangeRequest {
     }
   }
 
+  /// Whether the caller said which version they mean to change.
+  var hasExpectation: Bool { expected != nil }
   var isPlatformAdmin: Bool { caller.principal.isPlatformAdmin }
   var actor: Actor { caller.principal.actor }
   var reads: Reads { caller.principal.reads }

@@ -10,9 +10,10 @@ struct CommandReply {
   /// Nil like the version.
   let body: JSONObject?
 
+  /// - Parameter existed: whether the entity was there before the command.
   init(
     to command: WorkspaceCommand, from workspace: Workspace, in id: OrganizationID,
-    at time: Timestamp
+    at time: Timestamp, existed: Bool = false
   ) {
     let entity = command.entity(in: id)
     switch command.effect {
@@ -21,12 +22,12 @@ struct CommandReply {
       version = nil
       location = nil
       body = nil
-    case .creation, .change:
+    case .creation, .change, .setting:
       // Only accepted commands have a reply, and none of these is accepted unless its entity exists afterwards.
       guard let version = workspace.version(of: entity),
         let body = workspace.json(answering: command, about: entity, in: id, at: time)
       else { preconditionFailure("accepted, but there is no \(entity)") }
-      let isCreation = command.effect == .creation
+      let isCreation = command.effect == .creation || command.effect == .setting && !existed
       status = isCreation ? 201 : 200
       self.version = version
       location = isCreation ? workspace.path(of: entity, in: id) : nil
@@ -38,6 +39,8 @@ struct CommandReply {
 /// What becomes of the entity that a command is about.
 private enum CommandEffect {
   case creation, change, removal
+  /// A creation the first time, a change from then on.
+  case setting
 }
 
 extension WorkspaceCommand {
@@ -47,15 +50,17 @@ extension WorkspaceCommand {
       .rule(.create), .apiKey(.create), .account(.createToken), .gatewayToken(.create):
       .creation
     case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
-      .rule(.delete), .apiKey(.revoke), .account(.revokeToken), .account(.erase),
-      .gatewayToken(.revoke):
+      .rule(.delete), .apiKey(.revoke), .providerKey(.delete), .account(.revokeToken),
+      .account(.erase), .gatewayToken(.revoke):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
       .project(.setPanicMode), .project(.endPanicMode), .project(.archive), .rule(.change),
       .rule(.replaceAll), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
-      .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .plan, .onboarding:
+      .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .providerKey(.rewrap), .plan,
+      .onboarding:
       .change
+    case .providerKey(.set): .setting
     }
   }
 }
@@ -69,8 +74,8 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .account,
-      .gatewayToken:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey,
+      .providerKey, .account, .gatewayToken:
       json(of: entity, in: id)
     }
   }
@@ -89,6 +94,10 @@ extension Workspace {
     case .rule(let id): "\(root)/rules/\(id)"
     case .ruleSet(let id): "\(root)/projects/\(id)/rules"
     case .apiKey(let id): apiKeys[id].map { "\(root)/projects/\($0.projectID)/api-keys/\(id)" }
+    case .providerKey(let id):
+      providerKeys[id].map {
+        "\(root)/projects/\($0.projectID)/provider-keys/\($0.provider)"
+      }
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     case .gatewayToken(let id): "/v1/platform/gateway-tokens/\(id)"

@@ -13,7 +13,7 @@ package struct IdempotencyClaim: Sendable {
   }
 
   package let id: ID
-  /// SHA-256 over method, path, query and body: the same key with another hash is a mistake of the caller.
+  /// Keyed hash over method, path, query and body: the same key with another hash is a mistake of the caller.
   package let requestHash: [UInt8]
 
   package init(principalID: UUID, key: String, requestHash: [UInt8]) {

@@ -204,6 +204,8 @@ final class WorkspaceWriter {
   ) throws -> CommandOutcome {
     let formerSlug = entry.workspace.organization?.slug
     var formerParts: [Entity: ConfigurationPart] = [:]
+    let existed =
+      entry.workspace.version(of: request.command.entity(in: request.organizationID)) != nil
     for event in events {
       let recorded = try UnrecordedEvent(
         eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
@@ -239,7 +241,7 @@ final class WorkspaceWriter {
     }
     let reply = CommandReply(
       to: request.command, from: entry.workspace, in: request.organizationID,
-      at: request.occurredAt)
+      at: request.occurredAt, existed: existed)
     let outcome = CommandOutcome(
       status: reply.status, version: reply.version, location: reply.location,
       body: reply.body?.bytes() ?? [], position: events.isEmpty ? nil : batch.position,

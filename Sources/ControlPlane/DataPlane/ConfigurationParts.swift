@@ -35,6 +35,18 @@ extension Workspace {
       return ConfigurationPart(
         path: root + around + ["rules", "\(ruleID)"],
         value: isShown ? ConfiguredRule(rule).json : nil)
+    case .apiKey(let keyID):
+      guard let key = apiKeys[keyID] else { return ConfigurationPart(path: [], value: nil) }
+      let isShown = isOpen && projects[key.projectID]?.archivedAt == nil
+      return ConfigurationPart(
+        path: root + ["projects", "\(key.projectID)", "api_keys", "\(keyID)"],
+        value: isShown ? key.configured?.json : nil)
+    case .providerKey(let keyID):
+      guard let key = providerKeys[keyID] else { return ConfigurationPart(path: [], value: nil) }
+      let isShown = isOpen && projects[key.projectID]?.archivedAt == nil
+      return ConfigurationPart(
+        path: root + ["projects", "\(key.projectID)", "provider_keys", "\(key.provider)"],
+        value: isShown ? key.configured.json : nil)
     case .ruleSet, .member, .invitation, .serviceToken, .account, .personalAccessToken,
       .gatewayToken:
       return nil
@@ -57,6 +69,19 @@ extension Project {
         requestsPerMonth: budgets.requestsPerMonth, costPerMonth: budgets.costPerMonth,
         panicMode: panicMode.map { .init(since: $0.since, until: $0.until) })
       : nil
+  }
+}
+
+extension APIKey {
+  /// Nil when it is revoked: gateways need not know it.
+  var configured: ConfiguredAPIKey? {
+    revokedAt == nil ? ConfiguredAPIKey(hash: secret.hash, expiresAt: expiresAt) : nil
+  }
+}
+
+extension ProviderKey {
+  var configured: ConfiguredProviderKey {
+    ConfiguredProviderKey(sealed: secret.sealed.envelope, fingerprint: secret.fingerprint)
   }
 }
 

@@ -28,6 +28,8 @@ enum StoredConfiguration {
       let ids = try organizations.map { row throws(PostgresError) in
         try row.decode(UUID.self, column: "organization_id")
       }
+      let apiKeys = try apiKeys(of: ids, session, deadline)
+      let providerKeys = try providerKeys(of: ids, session, deadline)
       var projects = try projects(of: ids, session, deadline)
       let rules = try rules(of: ids, session, deadline)
       for row in organizations {
@@ -41,6 +43,13 @@ enum StoredConfiguration {
           } else {
             organization.rules[rule.id] = configured
           }
+        }
+        for key in apiKeys[id] ?? [] {
+          projects[id]?[key.key.projectID]?.apiKeys["\(key.id)"] = key.key.configured
+        }
+        for key in providerKeys[id] ?? [] {
+          projects[id]?[key.key.projectID]?.providerKeys["\(key.key.provider)"] =
+            key.key.configured
         }
         try document.set(
           id, to: organization.json(with: projects.removeValue(forKey: id) ?? [:]), at: position)
@@ -76,6 +85,30 @@ enum StoredConfiguration {
       rules[row.organizationID, default: []].append(row)
     }
     return rules
+  }
+}
+
+extension StoredConfiguration {
+  private static func apiKeys(
+    of organizations: [UUID], _ session: Session, _ deadline: ContinuousClock.Instant
+  ) throws -> [OrganizationID: [APIKeyRow]] {
+    var keys: [OrganizationID: [APIKeyRow]] = [:]
+    for row in try session.execute(APIKeyTable.notRevoked(in: organizations), deadline: deadline) {
+      let row = try APIKeyRow(row)
+      keys[row.organizationID, default: []].append(row)
+    }
+    return keys
+  }
+
+  private static func providerKeys(
+    of organizations: [UUID], _ session: Session, _ deadline: ContinuousClock.Instant
+  ) throws -> [OrganizationID: [ProviderKeyRow]] {
+    var keys: [OrganizationID: [ProviderKeyRow]] = [:]
+    for row in try session.execute(ProviderKeyTable.all(in: organizations), deadline: deadline) {
+      let row = try ProviderKeyRow(row)
+      keys[row.organizationID, default: []].append(row)
+    }
+    return keys
   }
 }
 

@@ -50,6 +50,9 @@ struct Page {
     after.flatMap { $0.count == 16 ? UUID(leading: $0) : nil }
   }
 
+  /// The name behind which the page begins.
+  var afterName: String? { after.map { String(decoding: $0, as: UTF8.self) } }
+
   /// The position behind which the page begins.
   var afterPosition: Int64? {
     guard let after, after.count == 8 else { return nil }

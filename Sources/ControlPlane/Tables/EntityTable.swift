@@ -29,6 +29,7 @@ let entityTables: [any EntityTable.Type] = [
   ModelRuleTable.self,
   APIKeyTable.self,
   APIKeyLookupTable.self,
+  ProviderKeyTable.self,
   PersonalAccessTokenTable.self,
   GatewayTokenTable.self,
 ]

@@ -17,6 +17,7 @@ package enum Permission: String, Sendable, CaseIterable {
   case ruleWrite = "rule:write"
   case apiKeyRead = "api_key:read"
   case apiKeyWrite = "api_key:write"
+  case providerKeyRead = "provider_key:read"
   case providerKeyWrite = "provider_key:write"
   case onboardingWrite = "onboarding:write"
   case planWrite = "plan:write"
@@ -26,7 +27,8 @@ package enum Permission: String, Sendable, CaseIterable {
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
-    case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .auditRead,
+    case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .providerKeyRead,
+      .auditRead,
       .eventRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
@@ -44,7 +46,7 @@ package enum Permission: String, Sendable, CaseIterable {
   package var isAboutProjects: Bool {
     switch self {
     case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .ruleRead, .ruleWrite,
-      .apiKeyRead, .apiKeyWrite, .providerKeyWrite:
+      .apiKeyRead, .apiKeyWrite, .providerKeyRead, .providerKeyWrite:
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,

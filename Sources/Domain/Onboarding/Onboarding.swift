@@ -168,13 +168,15 @@ extension WorkspaceEvent {
     switch self {
     case .organization(.created): .workspaceCreated
     case .project(.created): .projectCreated
+    case .providerKey(.set): .providerConnected
     case .apiKey(.created): .keyIssued
     case .onboarding(.factRecorded(let fact)): fact.step
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.budgetsChanged),
       .project(.panicModeEnabled),
       .project(.panicModeDisabled), .project(.archived), .rule, .apiKey(.renamed),
-      .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked), .plan, .onboarding(.advanced),
+      .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked),
+      .providerKey(.rewrapped), .providerKey(.deleted), .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
       .gatewayToken:
       nil

@@ -150,6 +150,16 @@ extension Workspace {
         upgrade: context.plans.plans.first { $0.entitlements[feature] }?.tier))
   }
 
+  /// Refuses a provider that the plan does not have.
+  func require(_ provider: Provider, in context: CommandContext) throws(Rejection) {
+    let has: (Entitlements) -> Bool = { $0.providers?.contains(provider.description) ?? true }
+    guard !has(entitlements(in: context)) else { return }
+    throw .providerMissing(
+      ProviderMissing(
+        provider: provider, plan: plan?.tier ?? .free,
+        upgrade: context.plans.plans.first { has($0.entitlements) }?.tier))
+  }
+
   private func entitlements(in context: CommandContext) -> Entitlements {
     plan?.entitlements ?? context.plans[plan?.tier ?? .free].entitlements
   }

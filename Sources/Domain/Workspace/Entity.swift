@@ -11,6 +11,7 @@ package enum Entity: Hashable, Sendable {
   /// All rules of a project together, as they are replaced; its version only tells one set from another.
   case ruleSet(ProjectID)
   case apiKey(APIKeyID)
+  case providerKey(ProviderKeyID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
   case gatewayToken(GatewayTokenID)
@@ -21,6 +22,7 @@ package enum Entity: Hashable, Sendable {
     case apiKey = "api_key"
     case serviceToken = "service_token"
     case ruleSet = "rule_set"
+    case providerKey = "provider_key"
     case personalAccessToken = "personal_access_token"
     case gatewayToken = "gateway_token"
   }
@@ -35,6 +37,7 @@ package enum Entity: Hashable, Sendable {
     case .rule: .rule
     case .ruleSet: .ruleSet
     case .apiKey: .apiKey
+    case .providerKey: .providerKey
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     case .gatewayToken: .gatewayToken
@@ -51,6 +54,7 @@ package enum Entity: Hashable, Sendable {
     case .rule(let id): id.uuid
     case .ruleSet(let id): id.uuid
     case .apiKey(let id): id.uuid
+    case .providerKey(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     case .gatewayToken(let id): id.uuid
@@ -68,6 +72,7 @@ package enum Entity: Hashable, Sendable {
     case .rule(let id): id.description
     case .ruleSet(let id): id.description
     case .apiKey(let id): id.description
+    case .providerKey(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     case .gatewayToken(let id): id.description
@@ -86,6 +91,7 @@ extension Entity.Kind {
     case .project, .ruleSet: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
     case .apiKey: APIKeyID(uuid).description
+    case .providerKey: ProviderKeyID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     case .gatewayToken: GatewayTokenID(uuid).description
     }

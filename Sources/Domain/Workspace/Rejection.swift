@@ -29,6 +29,12 @@ package enum Rejection: Error, Equatable, Sendable {
   case limitExceeded(LimitExceeded)
   /// The plan does not have it at all.
   case featureMissing(FeatureMissing)
+  /// The plan does not have the provider.
+  case providerMissing(ProviderMissing)
+  /// A project has keys for as many providers as it may have.
+  case tooManyProviderKeys(Int)
+  /// Something is there, and the caller did not say that they know of it.
+  case versionRequired(Entity.Kind)
   /// Another rule in the same place is about the same, and says the same or the opposite.
   case ruleExists(RuleID, isContradiction: Bool)
   /// Onboarding does not go there from where it is.

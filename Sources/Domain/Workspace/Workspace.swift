@@ -13,6 +13,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var projects: [ProjectID: Project] = [:]
   package private(set) var rules: [RuleID: Rule] = [:]
   package private(set) var apiKeys: [APIKeyID: APIKey] = [:]
+  package private(set) var providerKeys: [ProviderKeyID: ProviderKey] = [:]
   package private(set) var invitations: [InvitationID: Invitation] = [:]
   package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
   /// Nil until the workspace is on a plan.
@@ -32,6 +33,7 @@ package struct Workspace: Equatable, Sendable, Codable {
     case serviceTokens = "service_tokens"
     case gatewayTokens = "gateway_tokens"
     case apiKeys = "api_keys"
+    case providerKeys = "provider_keys"
   }
 }
 
@@ -84,6 +86,8 @@ extension Workspace {
       try Rule.evolve(&rules[event.ruleID], event, metadata)
     case .apiKey(let event):
       try APIKey.evolve(&apiKeys[event.keyID], event, metadata)
+    case .providerKey(let event):
+      try ProviderKey.evolve(&providerKeys[event.keyID], event, metadata)
     case .plan(let event):
       try touchOrganization(metadata)
       plan = WorkspacePlan(event, metadata)
@@ -120,6 +124,7 @@ extension Workspace {
     case .rule(let id): rules[id]?.version
     case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
     case .apiKey(let id): apiKeys[id]?.version
+    case .providerKey(let id): providerKeys[id]?.version
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     case .gatewayToken(let id): gatewayTokens[id]?.version

@@ -7,6 +7,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case project(ProjectCommand)
   case rule(RuleCommand)
   case apiKey(APIKeyCommand)
+  case providerKey(ProviderKeyCommand)
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
@@ -22,6 +23,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .project(let command): .project(command.projectID)
     case .rule(let command): command.entity
     case .apiKey(let command): .apiKey(command.keyID)
+    case .providerKey(let command): .providerKey(command.keyID)
     case .account(let command): command.entity(in: organization)
     case .gatewayToken(let command): .gatewayToken(command.tokenID)
     }
@@ -31,7 +33,8 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .plan, .onboarding,
+    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey, .plan,
+      .onboarding,
       .account,
       .gatewayToken:
       nil
@@ -53,6 +56,7 @@ extension Workspace {
       case .project(let command): try decide(command, in: context)
       case .rule(let command): try decide(command, in: context)
       case .apiKey(let command): try decide(command, in: context)
+      case .providerKey(let command): try decide(command, in: context)
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)

@@ -7,6 +7,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case project(ProjectEvent)
   case rule(RuleEvent)
   case apiKey(APIKeyEvent)
+  case providerKey(ProviderKeyEvent)
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
@@ -22,6 +23,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
     case .apiKey(let event): .apiKey(event.keyID)
+    case .providerKey(let event): .providerKey(event.keyID)
     case .account(let event): event.entity(in: organization)
     case .gatewayToken(let event): .gatewayToken(event.tokenID)
     }
@@ -62,6 +64,7 @@ extension WorkspaceEvent {
     ProjectEvent.payloadTypes,
     RuleEvent.payloadTypes,
     APIKeyEvent.payloadTypes,
+    ProviderKeyEvent.payloadTypes,
     PlanEvent.payloadTypes,
     OnboardingEvent.payloadTypes,
     AccountEvent.payloadTypes,
@@ -81,6 +84,7 @@ extension WorkspaceEvent {
     case .project(let event): event.payload
     case .rule(let event): event.payload
     case .apiKey(let event): event.payload
+    case .providerKey(let event): event.payload
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload

@@ -27,9 +27,15 @@ struct Cluster: Sendable {
   }
 
   func options(user: String, database: String) -> ConnectionOptions {
+    Self.options(sockets, port: settings["port"] ?? "5432", user: user, database: database)
+  }
+
+  static func options(
+    _ sockets: String, port: String = "5432", user: String = role, database: String = database
+  ) -> ConnectionOptions {
     var options = ConnectionOptions()
     options["host"] = sockets
-    options["port"] = settings["port"] ?? "5432"
+    options["port"] = port
     options["user"] = user
     options["dbname"] = database
     return options
@@ -160,7 +166,7 @@ struct Cluster: Sendable {
   ]
 
   /// Inside the directory, or a private one in /tmp when that name is too long for a socket.
-  private static func socketDirectory(for directory: String) -> String {
+  static func socketDirectory(for directory: String) -> String {
     let inside = "\(directory)/socket"
     // sun_path in <sys/un.h> is 108 bytes with its NUL.
     if "\(inside)/.s.PGSQL.65535".utf8.count <= 107 { return inside }

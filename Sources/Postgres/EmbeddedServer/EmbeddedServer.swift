@@ -38,6 +38,11 @@ package final class EmbeddedServer: Sendable {
     try await onThread { try self.state.withLock { try self.start(&$0) } }
   }
 
+  /// How to connect to the server that another process runs in a directory, with the settings that are usual.
+  package static func options(in directory: String) -> ConnectionOptions {
+    Cluster.options(Cluster.socketDirectory(for: directory))
+  }
+
   /// Ends all sessions and the server, and lets go of the directory.
   package func stop() async {
     // The thread's body does not throw.

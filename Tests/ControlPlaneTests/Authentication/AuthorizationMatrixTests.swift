@@ -26,6 +26,7 @@ import Testing
     case "evaluateRules": #"{"provider":"openai","model":"gpt-4o"}"#
     case "createApiKey", "changeApiKey": #"{"name":"B"}"#
     case "rotateApiKey": #"{"grace_seconds":60}"#
+    case "setProviderKey": #"{"key":"sk-\#(World.mark)-2"}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -235,6 +236,9 @@ struct World: Sendable {
     let keyed = try await owner.post(
       "\(path)/projects/\(project)/api-keys", #"{"name":"\#(Self.mark)"}"#)
     apiKey = try #require(keyed.json["id"]?.string, "\(keyed.text)")
+    let connected = try await owner.put(
+      "\(path)/projects/\(project)/provider-keys/openai", #"{"key":"sk-\#(Self.mark)-1"}"#)
+    #expect(connected.status == 201, "\(connected.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -271,6 +275,7 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let values = [
       "organization": organization, "project": project, "rule": rule, "key": apiKey,
+      "provider": "openai",
       "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant

@@ -29,6 +29,7 @@ import Testing
     ModelRuleTable.table.name: ModelRuleTable.table.columns.map(\.name),
     APIKeyTable.table.name: APIKeyTable.table.columns.map(\.name),
     APIKeyLookupTable.table.name: APIKeyLookupTable.table.columns.map(\.name),
+    ProviderKeyTable.table.name: ProviderKeyTable.table.columns.map(\.name),
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]

@@ -22,6 +22,7 @@ import Testing
     (.ruleWrite, [.owner, .admin, .developer]),
     (.apiKeyRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.apiKeyWrite, [.owner, .admin, .developer]),
+    (.providerKeyRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.providerKeyWrite, [.owner, .admin, .developer]),
     (.onboardingWrite, [.owner, .admin, .developer]),
     (.planWrite, [.owner, .billing]),
