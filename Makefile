@@ -67,6 +67,7 @@ contract: python
 bench: build
 	@dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq $(BENCH_PACKAGES)
 	swift build -c release --product bare-hummingbird
+	swift build -c release --product evaluator-bench
 	python3 ops/bench
 
 ## The seeded fault run, long: SIGNALBOX_FAULT_SECONDS per scenario.

@@ -104,6 +104,10 @@ let package = Package(
       name: "bare-hummingbird",
       dependencies: [hummingbird, .product(name: "Logging", package: "swift-log")],
       path: "ops/bench/floor", swiftSettings: strict),
+    // How many requests a second are decided about.
+    .executableTarget(
+      name: "evaluator-bench", dependencies: ["Domain"], path: "ops/bench/evaluator",
+      swiftSettings: strict),
 
     // Tests. Databases that they need are started by Support.
     .target(

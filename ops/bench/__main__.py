@@ -10,6 +10,7 @@ import sys
 import time
 
 import access
+import dataplane
 import fixtures
 import growth
 from compare import compare
@@ -56,16 +57,19 @@ def measure(options, directory, postgres, results, report):
         results["compared"] = compare(
             load, server, options.floor, few, options.connections, options.rounds, report)
         results["access"] = access.measure(load, server, directory, 32, options.rounds, report)
-        if options.quick:
-            return
-        growth.fill(load, server, few, options.events, 240, report)
-        stages = grown(options, directory, load, server, few, report)
-    report("starting again")
-    stages["restart"] = growth.restart(options.signalbox, postgres, log, few)
-    report("events per second of a replay")
-    with Server.running(options.signalbox, postgres, log) as server:
-        stages["replay"] = growth.replay(postgres, server, few.read_text().splitlines()[0])
-    results["growth"] = stages
+        if not options.quick:
+            growth.fill(load, server, few, options.events, 240, report)
+            results["growth"] = grown(options, directory, load, server, few, report)
+    if not options.quick:
+        report("starting again")
+        results["growth"]["restart"] = growth.restart(options.signalbox, postgres, log, few)
+        report("events per second of a replay")
+        with Server.running(options.signalbox, postgres, log) as server:
+            results["growth"]["replay"] = growth.replay(
+                postgres, server, few.read_text().splitlines()[0])
+    results["dataplane"] = dataplane.measure(
+        options.evaluator, options.signalbox, postgres, directory, options.rounds,
+        options.projects, report)
 
 
 def grown(options, directory, load, server, few, report):
@@ -109,6 +113,8 @@ def arguments():
     add("--output", type=pathlib.Path, default=pathlib.Path("bench-results.json"))
     add("--signalbox", type=pathlib.Path, default=release / "signalbox")
     add("--floor", type=pathlib.Path, default=release / "bare-hummingbird")
+    add("--evaluator", type=pathlib.Path, default=release / "evaluator-bench")
+    add("--projects", type=int, help="in the largest snapshot (10,000)")
     add("--connections", type=int, nargs="+", default=[1, 8, 32, 128])
     add("--rounds", type=int, help="of every measurement (3)")
     add("--seconds", type=int, help="of one measurement (3)")
@@ -119,7 +125,8 @@ def arguments():
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (2 if options.quick else 3)
-    for program in (options.signalbox, options.floor):
+    options.projects = options.projects or (1_000 if options.quick else 10_000)
+    for program in (options.signalbox, options.floor, options.evaluator):
         if not program.exists():
             parser.error(f"{program} is missing: swift build -c release")
     return options

@@ -17,14 +17,15 @@ class Client:
         self.token = token
         self.threads = threading.local()
 
-    def request(self, method, path, body=None, field=None):
+    def request(self, method, path, body=None, field=None, headers=None):
         """The reply's bytes, or a field of its JSON; anything but a 2xx raises."""
         if not hasattr(self.threads, "connection"):
             self.threads.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection = self.threads.connection
         connection.request(
             method, path, json.dumps(body) if body else None,
-            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"})
+            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json",
+             **(headers or {})})
         response = connection.getresponse()
         text = response.read()
         if not 200 <= response.status < 300:
@@ -33,6 +34,12 @@ class Client:
 
     def create(self, path, body):
         return self.request("POST", path, body, field="id")
+
+
+def each(items, work):
+    """Does that for every item, sixteen at a time."""
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        return list(pool.map(work, items))
 
 
 def make(port, workspaces, projects, prefix, client=None):
@@ -49,6 +56,5 @@ def make(port, workspaces, projects, prefix, client=None):
         made = client.create(path, {"name": f"Project {number}", "environment": "live"})
         return f"{path}/{made}"
 
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        organizations = list(pool.map(workspace, range(workspaces)))
-        return list(pool.map(project, itertools.product(organizations, range(projects))))
+    organizations = each(range(workspaces), workspace)
+    return each(itertools.product(organizations, range(projects)), project)

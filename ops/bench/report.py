@@ -43,6 +43,8 @@ def goals(results):
                 found.append(Goal(name, 0.9, least, figures["ratio"]))
     ratio = results["access"]["row_security"][READ]["ratio"]
     found.append(Goal(f"{READ} with row security / without", 0.9, least, ratio))
+    if dataplane := results.get("dataplane"):
+        found += dataplane_goals(dataplane)
     if growth:
         count = f"{growth['long_log']['events']:,}"
         for connections, ratio in growth["long_log/short_log"].items():
@@ -51,6 +53,22 @@ def goals(results):
         found.append(
             Goal(f"start on {count} events", 2, most, growth["restart"]["start_seconds"], " s"))
     return found
+
+
+def dataplane_goals(dataplane):
+    least, most = operator.ge, operator.le
+    yield Goal(
+        "decisions a second on one core", 1e6, least, dataplane["evaluator"]["per_second"])
+    for gateways, limit in ((100, 20), (1000, 100)):
+        p99 = dataplane["propagation"][gateways]["p99_ms"]
+        yield Goal(f"p99 until the last of {gateways:,} gateways has it", limit, most, p99, " ms")
+    small, large = dataplane["snapshots"][0], dataplane["snapshots"][-1]
+    size = f"snapshot of {large['projects']:,} projects"
+    yield Goal(f"first byte of a {size}", 200, most, large["first_byte_ms"], " ms")
+    yield Goal(f"first byte of a {size}, gzip", 200, most, large["gzip_first_byte_ms"], " ms")
+    growth = (large["all_ms"] / small["all_ms"]) / (large["bytes"] / small["bytes"])
+    yield Goal("time for a snapshot / its size, from the smaller one", 1.5, most, growth)
+    yield Goal("a change", 2000, most, large["delta_bytes"], " bytes")
 
 
 def table(results):
@@ -77,6 +95,8 @@ def table(results):
     lines += access_lines(results["access"])
     if growth := results.get("growth"):
         lines += growth_lines(growth)
+    if dataplane := results.get("dataplane"):
+        lines += dataplane_lines(dataplane)
     lines.append("Goals")
     for goal in goals(results):
         sign = ">=" if goal.holds is operator.ge else "<="
@@ -95,6 +115,22 @@ def access_lines(access):
         lines.append(
             f"  {work}: {figures['per_second']:,.0f}, of what it is without row security "
             f"{figures['ratio']:.2f}")
+    return lines + [""]
+
+
+def dataplane_lines(dataplane):
+    lines = [f"Decisions a second on one core: {dataplane['evaluator']['per_second']:,.0f}"]
+    for gateways, found in dataplane["propagation"].items():
+        lines.append(
+            f"  panic mode on the last of {gateways:>5,} gateways: p50 {found['p50_ms']:.1f} ms, "
+            f"p99 {found['p99_ms']:.1f} ms")
+    for found in dataplane["snapshots"]:
+        lines.append(
+            f"  snapshot of {found['projects']:>6,} projects: first byte "
+            f"{found['first_byte_ms']:.1f} ms, {found['bytes'] / 1e6:.1f} MB in "
+            f"{found['all_ms']:.0f} ms; gzip: {found['gzip_first_byte_ms']:.1f} ms, "
+            f"{found['gzip_bytes'] / 1e6:.1f} MB in {found['gzip_ms']:.0f} ms; RSS "
+            f"{found['rss_mib']:.0f} MiB")
     return lines + [""]
 
 
