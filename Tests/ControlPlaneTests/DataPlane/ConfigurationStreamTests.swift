@@ -108,34 +108,37 @@ import Testing
 
   @Test
   func
+  /// All sorts of changes, on whichever replica.
+  private static func change(_ planes: [TestControlPlane]) async throws {
+    var random = SeededGenerator(seed: 7)
+    for round in 0..<6 {
+      let client = planes[round % 2].client
+      let organization = try await client.makeOrganization("Acme \(round)")
+      for _ in 0..<2 {
+        let project = try await client.makeProject(in: organization)
+        for step in 0..<8 {
+          let client = planes[Int.random(in: 0...1, using: &random)].client
+          let isOn = Bool.random(using: &random)
+          _ = try await client.put("\(project)/panic-mode", #"{"enabled":\#(isOn)}"#)
+          _ = try await client.post(
+            "\(organization)/rules",
+            #"{"provider":"p","model":"m\#(round).\#(step)","effect":"deny"}"#)
+          _ = try await client.patch(
+            project, #"{"rate_limit":\#(Int.random(in: 1...9, using: &random))}"#)
+        }
+      }
+      if round % 3 == 0 {
+        _ = try await client.post("\(organization)/archive", headers: ["If-Match": "*"])
+      }
+    }
+  }
+
     `whatever happens on two replicas, a gateway that changes between them has the fold of the log`()
     async throws
   {
     try await TestControlPlane.with(replicas: 2) { planes in
       let gateway = try await planes[0].makeGateway()
-      let writing = Task {
-        var random = SeededGenerator(seed: 7)
-        for round in 0..<6 {
-          let client = planes[round % 2].client
-          let organization = try await client.makeOrganization("Acme \(round)")
-          for _ in 0..<2 {
-            let project = try await client.makeProject(in: organization)
-            for step in 0..<8 {
-              let client = planes[Int.random(in: 0...1, using: &random)].client
-              let isOn = Bool.random(using: &random)
-              _ = try await client.put("\(project)/panic-mode", #"{"enabled":\#(isOn)}"#)
-              _ = try await client.post(
-                "\(organization)/rules",
-                #"{"provider":"p","model":"m\#(round).\#(step)","effect":"deny"}"#)
-              _ = try await client.patch(
-                project, #"{"rate_limit":\#(Int.random(in: 1...9, using: &random))}"#)
-            }
-          }
-          if round % 3 == 0 {
-            _ = try await client.post("\(organization)/archive", headers: ["If-Match": "*"])
-          }
-        }
-      }
+      let writing = Task { try await Self.change(planes) }
       var replica = 0
       let end = ContinuousClock.now + .seconds(3)
       while ContinuousClock.now < end {
