@@ -102,6 +102,8 @@ private final class Vault: Sendable {
   let newRing: KeyEncryptionKeys
   let settings = ["SIGNALBOX_PROVIDER_KEYS_KEK": "2:\(Vault.text(2))"]
   private let values: Mutex<[Place: Set<String>]>
+  /// What was acknowledged last, of those that were replaced.
+  private let last = Mutex<[Place: String]>([:])
   private let isStopping = Atomic<Bool>(false)
 
   static func text(_ byte: UInt8) -> String {
@@ -160,6 +162,9 @@ private final class Vault: Sendable {
     var replaced = 0
     for writer in writers { replaced += try await writer.value }
     let instants = try await watcher.value
+    // From now on nobody's earlier key will do.
+    let last = last.withLock { $0 }
+    values.withLock { values in for (place, value) in last { values[place] = [value] } }
     #expect(replaced > 0 && instants > 2, run.hint)
     print("seed \(run.seed): \(replaced) keys replaced, all opened \(instants) times")
     try result.get()
@@ -168,6 +173,8 @@ private final class Vault: Sendable {
   private func replace(_ port: UInt16, _ index: Int) throws -> Int {
     var random = SeededGenerator(seed: run.seed &* 7 &+ UInt64(index))
     var connection = try HTTPConnection(port: port)
+    // Each place has one writer, so that it is known which key is the last.
+    let places = places.enumerated().filter { $0.offset % 3 == index }.map(\.element)
     var count = 0
     while !isStopping.load(ordering: .relaxed) {
       count += 1
@@ -176,6 +183,7 @@ private final class Vault: Sendable {
       // Before it is sent: it may be seen before the answer is.
       values.withLock { _ = $0[place, default: []].insert(value) }
       _ = try Self.send("PUT", place.path, Self.body(value), &connection, ifMatch: true)
+      last.withLock { $0[place] = value }
     }
     return count
   }
