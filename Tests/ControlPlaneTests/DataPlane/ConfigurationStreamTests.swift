@@ -106,8 +106,6 @@ import Testing
     }
   }
 
-  @Test
-  func
   /// All sorts of changes, on whichever replica.
   private static func change(_ planes: [TestControlPlane]) async throws {
     var random = SeededGenerator(seed: 7)
@@ -133,9 +131,7 @@ import Testing
     }
   }
 
-    `whatever happens on two replicas, a gateway that changes between them has the fold of the log`()
-    async throws
-  {
+  @Test func `a gateway that changes between two replicas has the fold of the log`() async throws {
     try await TestControlPlane.with(replicas: 2) { planes in
       let gateway = try await planes[0].makeGateway()
       let writing = Task { try await Self.change(planes) }
