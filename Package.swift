@@ -148,6 +148,7 @@ let package = Package(
         "Support", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
         "Cryptography", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),

@@ -62,7 +62,8 @@ extension ProblemKind {
     "It cannot be rotated any more. Create another one.")
   static let apiKeyClosed = ProblemKind(
     "api-key-closed", .conflict, "The key takes no changes any more",
-    "It is revoked, has expired, or another key has taken its place: `detail` says which. Create another one.")
+    "It is revoked, has expired, or another key has taken its place: `detail` says which. Create another one."
+  )
   static let tooManyTokens = ProblemKind(
     "too-many-tokens", .conflict, "You have too many tokens",
     "Revoke those that you do not need.")
@@ -81,10 +82,16 @@ extension ProblemKind {
     "`rule_id` names the other one, which is about the same, in the same place, and says the same.")
   static let contradictoryRule = ProblemKind(
     "contradictory-rule", .conflict, "Another rule says the opposite",
-    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first.")
+    "`rule_id` names the other one, which is about the same, in the same place. Change it, or delete it first."
+  )
   static let illegalTransition = ProblemKind(
     "illegal-transition", .conflict, "Onboarding does not go there from here",
     "`allowed` lists what may be asked for now, `missing` the steps that are not done.")
+
+  static let signatureInvalid = ProblemKind(
+    "signature-invalid", .badRequest, "The signature is not valid",
+    "The header fields that name the key and carry the signature are missing, or the body was not signed with that key."
+  )
 
   static let rateLimited = ProblemKind(
     "rate-limited", .tooManyRequests, "Too many requests",
@@ -97,7 +104,7 @@ extension ProblemKind {
     .workspaceStopped, .personRequired, .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
-    .duplicateRule, .contradictoryRule, .illegalTransition, .rateLimited,
+    .duplicateRule, .contradictoryRule, .illegalTransition, .signatureInvalid, .rateLimited,
   ]
 }
 

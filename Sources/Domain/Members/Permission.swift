@@ -26,7 +26,8 @@ package enum Permission: String, Sendable, CaseIterable {
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
-    case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .auditRead, .eventRead:
+    case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .auditRead,
+      .eventRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite:

@@ -172,8 +172,8 @@ extension WorkspaceEvent {
     case .onboarding(.factRecorded(let fact)): fact.step
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.panicModeEnabled),
-      .project(.panicModeDisabled), .project(.archived), .rule, .apiKey(.renamed), .apiKey(.expiryChanged), .apiKey(.rotated),
-      .apiKey(.revoked), .plan, .onboarding(.advanced),
+      .project(.panicModeDisabled), .project(.archived), .rule, .apiKey(.renamed),
+      .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked), .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account:
       nil
     }

@@ -6,7 +6,8 @@ extension Workspace {
     case .account: return true
     // Whoever holds the token that was sent is no member yet.
     case .invitation(.accept), .invitation(.decline): return true
-    case .organization, .project, .rule, .apiKey, .member, .invitation, .serviceToken, .plan, .onboarding:
+    case .organization, .project, .rule, .apiKey, .member, .invitation, .serviceToken, .plan,
+      .onboarding:
       break
     }
     guard organization != nil, let id = actor.id else { return true }

@@ -29,7 +29,8 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .plan, .onboarding, .account:
+    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .plan, .onboarding,
+      .account:
       nil
     }
   }

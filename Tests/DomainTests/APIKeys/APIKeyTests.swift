@@ -184,7 +184,8 @@ extension WorkspaceEvent {
 
   @Test func `rotating needs no place, after a downgrade neither`() {
     given(
-      .created, .startsFree, .projectCreated, .keyCreated(), .keyCreated(lastKey, secret: thirdSecret),
+      .created, .startsFree, .projectCreated, .keyCreated(),
+      .keyCreated(lastKey, secret: thirdSecret),
       .keyCreated(APIKeyID(UUID(UInt128(24))), secret: .init(hash: "4", lastFour: "4"))
     )
     .when(Self.rotate())
