@@ -371,6 +371,20 @@ import Testing
     #expect(try await ben.client.get("\(project)/api-keys").status == 404)
   }
 
+  @Test func `a fact that comes before its turn is in the tables too`() async throws {
+    try await TestControlPlane.with { planes in
+      let client = planes[0].client
+      let (organization, project) = try await APIKeyOutcomeTests.project(of: client)
+      _ = try await client.post("\(project)/api-keys", #"{"name":"A"}"#)
+      let state = try await client.get("\(organization)/onboarding").json["state"]
+      #expect(state == .string("project_created"))
+      try await planes[0].database.withApplicationSession { session throws in
+        let differences = try Rebuild.differences(session, deadline: .soon)
+        #expect(differences == [])
+      }
+    }
+  }
+
   @Test func `the first key is a fact of onboarding`() async throws {
     let client = try await TestControlPlane.shared.client
     let (organization, project) = try await APIKeyOutcomeTests.project(of: client)
