@@ -160,6 +160,7 @@ let package = Package(
         "Support", "ConfigurationFeed", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
         "Cryptography", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),

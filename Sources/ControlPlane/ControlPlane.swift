@@ -33,6 +33,8 @@ package struct ControlPlane: Sendable {
     package var rateLimits = RateLimiter()
     /// False only to prove that row security by itself keeps workspaces apart: then everybody passes for an owner.
     package var checksMembership = true
+    /// Nil: nobody's reports are taken.
+    package var secretScanning: SecretScanning?
     /// Nil for production.
     package var development: Development?
 
@@ -126,6 +128,10 @@ package struct ControlPlane: Sendable {
       PropagationRoutes(services: services, reports: gatewayReports),
       DocumentRoutes(),
     ]
+    if let scanning = configuration.secretScanning {
+      let keys = SecretScanningKeys(scanning)
+      groups.append(SecretScanningRoutes(services: services, keys: keys, metrics: metrics))
+    }
     if let development { groups.append(DevelopmentRoutes(development: development)) }
     for group in groups { group.add(to: router) }
     router.addOperations(

@@ -103,6 +103,11 @@ extension ProblemKind {
     "illegal-transition", .conflict, "Onboarding does not go there from here",
     "`allowed` lists what may be asked for now, `missing` the steps that are not done.")
 
+  static let signatureInvalid = ProblemKind(
+    "signature-invalid", .badRequest, "The signature is not valid",
+    "The header fields that name the key and carry the signature are missing, or the body was not signed with that key."
+  )
+
   static let rateLimited = ProblemKind(
     "rate-limited", .tooManyRequests, "Too many requests",
     "Wait for as long as `Retry-After` says. `RateLimit-Policy` lists your limits, `RateLimit` where you "
@@ -116,7 +121,7 @@ extension ProblemKind {
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
     .planProviderMissing, .tooManyProviderKeys, .duplicateRule, .contradictoryRule,
-    .illegalTransition, .rateLimited,
+    .illegalTransition, .signatureInvalid, .rateLimited,
   ]
 }
 

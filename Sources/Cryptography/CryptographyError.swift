@@ -7,6 +7,8 @@ package enum CryptographyError: Error, Equatable, Sendable, CustomStringConverti
   case authenticationFailure
   /// A key that is not of the one length (in bytes) that the algorithm takes.
   case keySize(expected: Int, actual: Int)
+  /// What should be a key is none, or one of another kind.
+  case malformedKey
   /// libcrypto refused; `reason` is its own text, which names no data.
   case openSSL(function: String, reason: String)
 
@@ -14,6 +16,7 @@ package enum CryptographyError: Error, Equatable, Sendable, CustomStringConverti
     switch self {
     case .authenticationFailure: "authentication failed"
     case .keySize(let expected, let actual): "a key of \(actual) bytes instead of \(expected)"
+    case .malformedKey: "not a key of the kind that is expected"
     case .openSSL(let function, let reason): "\(function): \(reason)"
     }
   }

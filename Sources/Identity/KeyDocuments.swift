@@ -26,6 +26,9 @@ package enum HTTPDocument {
   private static let timeLimit = Duration.seconds(5)
   private static let maximumSize = 512 * 1024
 
+  /// Whether it is an https URL, or http of this machine.
+  package static func canFetch(_ url: String) -> Bool { Reach(of: url) != nil }
+
   /// Reads a document of at most 512 KiB within five seconds. Follows no redirect, and believes only servers that
   /// the system's certificate authorities vouch for.
   ///

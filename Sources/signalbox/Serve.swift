@@ -145,10 +145,24 @@ struct Serve: AsyncParsableCommand {
     } catch let error as any Error & CustomStringConvertible {
       throw ValidationError(error.description)
     }
+    switch Environment["SIGNALBOX_SECRET_SCANNING"] {
+    case nil, "off": break
+    case "github": configuration.secretScanning = try Self.secretScanning()
+    default: throw ValidationError("SIGNALBOX_SECRET_SCANNING is either github or off.")
+    }
     switch Environment["SIGNALBOX_RATE_LIMITS"] {
     case nil, "on": break
     case "off": configuration.rateLimits = RateLimiter(isEnabled: false)
     default: throw ValidationError("SIGNALBOX_RATE_LIMITS is either on or off.")
+    }
+  }
+
+  private static func secretScanning() throws -> SecretScanning {
+    do {
+      return try SecretScanning(
+        keysURL: Environment["SIGNALBOX_SECRET_SCANNING_KEYS_URL"] ?? SecretScanning.gitHubKeys)
+    } catch {
+      throw ValidationError(error.description)
     }
   }
 

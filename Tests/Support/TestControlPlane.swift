@@ -65,6 +65,7 @@ package struct TestControlPlane: Sendable {
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
     configuration.rateLimits = RateLimiter(isEnabled: false)
+    configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
     configure(&configuration)
     configuration.http.port = 0
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)

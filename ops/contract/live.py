@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 SECRETS = {
     "a personal access token": r"\bsbp_[0-9A-Za-z]{36}\b",
     "a service token": r"\bsbx_[0-9A-Za-z]{36}\b",
+    "an API key": r"\bpk_(?:live|test)_[0-9A-Za-z]{36}\b",
     "an invitation's token": r"\bsbi_[0-9A-Za-z]{36}\b",
     "a provider key": r"\bsk-contract-",
     "a JWT": r"\beyJ[\w-]+\.eyJ[\w-]+\.",

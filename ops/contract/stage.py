@@ -156,6 +156,9 @@ class Stage:
             f"/v1/organizations/{organization}/service-tokens",
             {"name": "Contract", "role": "developer", "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
+    def make_api_key(self, organization, project):
+        return self.owner.create(f"/v1/organizations/{organization}/projects/{project}/api-keys", {"name": "Contract"})
+
     def make_token(self):
         return self.owner.create("/v1/me/tokens", {"name": "Contract"})
 
@@ -173,6 +176,7 @@ class Stage:
         self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
         place["invitation"], _ = (
             self.make_invitation(self.owner, organization, self.address("guest")) for _ in range(2))
+        place["key"], _ = (self.make_api_key(organization, project) for _ in range(2))
         place["token"], _ = (self.make_service_token(organization) for _ in range(2))
         newest = self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]
         self.versions.append(newest["version"])
@@ -190,6 +194,7 @@ class Stage:
             "listServiceTokens": f"{organization}/service-tokens",
             "listProjects": f"{organization}/projects",
             "listProviderKeys": f"{organization}/projects/{self.place['project']}/provider-keys",
+            "listApiKeys": f"{organization}/projects/{self.place['project']}/api-keys",
             "listAuditEvents": f"{organization}/audit-events",
         }
         return {
@@ -248,6 +253,23 @@ class Stage:
         def here(name, make):
             return lambda: {"organization": organization, name: make(organization)}
 
+        def keyed():
+            project = self.place["project"]
+            return {"organization": organization, "project": project, "key": self.make_api_key(organization, project)}
+
+        def to_be_filled():
+            place = owned("plus")
+            return place | {"project": self.make_project(place["organization"])}
+
+        def to_be_changed():
+            # What they leave behind must not fill the project.
+            keys = f"/v1/organizations/{organization}/projects/{self.place['project']}/api-keys"
+            good = [key["id"] for key in self.owner.send("GET", keys, params={"limit": 200})["data"] if not key["revoked_at"]]
+            for id in good if len(good) > 50 else []:
+                if id != self.place["key"]:
+                    self.owner.send("DELETE", f"{keys}/{id}")
+            return keyed()
+
         return {
             "archiveOrganization": Sacrifice(owned, times=2),
             "deleteProviderKey": Sacrifice(
@@ -264,6 +286,10 @@ class Stage:
                 here("invitation", lambda _: self.make_invitation(
                     self.owner, organization, self.address("guest"))), times=2),
             "revokeServiceToken": Sacrifice(here("token", self.make_service_token), times=2),
+            "changeApiKey": Sacrifice(to_be_changed),
+            "rotateApiKey": Sacrifice(to_be_changed),
+            "revokeApiKey": Sacrifice(keyed, times=2),
+            "createApiKey": Sacrifice(to_be_filled, times=10),
             "revokePersonalAccessToken": Sacrifice(lambda: {"token": self.make_token()}, times=2),
             "changePlan": Sacrifice(lambda: {"organization": to_bill}),
             "completeOnboarding": Sacrifice(set_up, times=2),

@@ -24,6 +24,8 @@ LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule"
 # What is made by a PUT.
 CREATING_PUTS = {"setProviderKey"}
 ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
+# What is authenticated by a signature over its body.
+SIGNED = {"/v1/secret-scanning/github"}
 DOCUMENT_URI = "urn:signalbox:contract"
 
 
@@ -94,6 +96,8 @@ class Operation:
             statuses |= {"406", "422"}
         if self.secured:
             statuses |= {"401", "429", "503"}
+        if self.path in SIGNED:
+            statuses |= {"429", "503"}
         if self.permission in ("authenticated", "person", "platform-admin", "gateway"):
             statuses |= {"403"}
         if self.versioned and not self.secured or self.names_something:
@@ -148,7 +152,8 @@ def operation_findings(operation):
         yield "x-permission is missing or malformed"
     if operation.secured == (permission == "none"):
         yield "exactly what needs a permission needs a token"
-    if operation.secured != (operation.versioned and not operation.path.startswith("/v1/dev/")):
+    if operation.secured != (operation.versioned and not operation.path.startswith("/v1/dev/")
+                             and operation.path not in SIGNED):
         yield "exactly the operations of /v1 need a token"
     yield from (
         f"parameter {name} is missing" for name in _required_parameters(operation)

@@ -127,4 +127,13 @@ enum APIKeyLookupTable: EntityTable {
     return APIKeyLookupRow(
       organizationID: organization, id: id, lookupID: UUID(leading: key.secret.hashBytes))
   }
+
+  /// The keys, of whatever workspace, that are named by the first halves of their hashes.
+  static func keys(lookupIDs: [UUID]) -> Query {
+    """
+    SELECT organization_id, project_id, key_id, hash \
+    FROM api_key_lookups JOIN api_keys USING (organization_id, key_id) \
+    WHERE lookup_id = ANY(\(lookupIDs))
+    """
+  }
 }

@@ -46,6 +46,11 @@ enum PersonalAccessTokenTable: EntityTable {
     """
   }
 
+  /// The tokens, whoever's, with these hashes, also when they are revoked.
+  static func tokens(hashes: [[UInt8]]) -> Query {
+    "SELECT user_id, token_id, hash FROM personal_access_tokens WHERE hash = ANY(\(hashes))"
+  }
+
   /// A person's tokens, newest first, behind the one with the id `after`.
   static func list(of userID: UserID, after: UUID?, limit: Int64) -> Query {
     """

@@ -54,7 +54,8 @@ extension Entity {
   fileprivate static func uuid(_ text: String) -> UUID? {
     OrganizationID(text)?.uuid ?? UserID(text)?.uuid ?? ProjectID(text)?.uuid
       ?? InvitationID(text)?.uuid ?? ServiceTokenID(text)?.uuid
-      ?? PersonalAccessTokenID(text)?.uuid ?? APIKeyID(text)?.uuid
+      ?? PersonalAccessTokenID(text)?.uuid ?? APIKeyID(text)?.uuid ?? RuleID(text)?.uuid
+      ?? ProviderKeyID(text)?.uuid
   }
 }
 

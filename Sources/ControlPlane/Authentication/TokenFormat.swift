@@ -17,6 +17,10 @@ package struct TokenFormat: Sendable {
   /// Sent by mail to whoever is invited.
   package static let invitation = TokenFormat(prefix: "sbi_")
 
+  /// All kinds of tokens that there are.
+  static let all =
+    [personalAccess, service, invitation] + Project.Environment.allCases.map { apiKey($0) }
+
   private static let randomCount = 30
   private static let checksumCount = 6
   private static let alphabet = Array(

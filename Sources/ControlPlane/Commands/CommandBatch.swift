@@ -55,7 +55,11 @@ struct CommandBatch {
     events.append(event)
     auditRows.append(
       AuditEventRow(event: event, target: entity, origin: origin, before: before, after: after))
-    let organization = OrganizationID(event.organizationID)
+    touch(entity, in: OrganizationID(event.organizationID))
+  }
+
+  /// The entity's rows are to be written.
+  mutating func touch(_ entity: Entity, in organization: OrganizationID) {
     let key = TouchedEntity.Key(organizationID: organization, entity: entity)
     if touched.insert(key).inserted { touchedInOrder.append(key) }
   }

@@ -227,6 +227,10 @@ final class WorkspaceWriter {
       entry.head = StreamHead(version: recorded.version, hash: recorded.hash)
       let after = entry.workspace.json(of: entity, in: request.organizationID)
       batch.append(recorded, entity, origin: request.origin, before: before, after: after)
+      // A fact is the organization's too, also when it carries the onboarding no further.
+      if event.onboardingFact != nil {
+        batch.touch(.organization(request.organizationID), in: request.organizationID)
+      }
     }
     var patch = ConfigurationPatch()
     for (entity, before) in formerParts {

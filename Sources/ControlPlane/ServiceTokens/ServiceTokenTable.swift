@@ -83,6 +83,15 @@ enum ServiceTokenTable: EntityTable {
     """
   }
 
+  /// The tokens, of whatever workspace, whose present or former secret has one of these hashes, also when they are revoked.
+  /// Looks at all of them: only for what happens rarely.
+  static func tokens(hashes: [[UInt8]]) -> Query {
+    """
+    SELECT organization_id, token_id, hash, former_hash FROM service_tokens \
+    WHERE hash = ANY(\(hashes)) OR former_hash = ANY(\(hashes))
+    """
+  }
+
   /// What a token is good for, and its hashes.
   struct Access {
     let token: ServiceTokenAccess

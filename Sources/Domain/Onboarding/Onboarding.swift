@@ -163,8 +163,8 @@ package struct Onboarding: Equatable, Sendable, Codable {
 extension Onboarding.Step: CodingKeyRepresentable {}
 
 extension WorkspaceEvent {
-  /// The step of onboarding that this event is the fact of.
-  var onboardingFact: Onboarding.Step? {
+  /// The step of onboarding that this event is the fact of: it changes the organization too.
+  package var onboardingFact: Onboarding.Step? {
     switch self {
     case .organization(.created): .workspaceCreated
     case .project(.created): .projectCreated

@@ -40,9 +40,9 @@ import Testing
     let read = try await client.get(path)
     #expect(read.status == 200)
     #expect(read["etag"] == #""1""#)
-    #expect(
-      try read.json.object?.filter { $0.key != "token" }
-        == made.json.object?.filter { $0.key != "token" })
+    var shown = try made.json.object
+    shown?["token"] = nil
+    #expect(try read.json.object == shown)
     let rotated = try await client.post("\(path):rotate", #"{"grace_seconds":60}"#)
     #expect(rotated.status == 200, "\(rotated.text)")
     let next = try #require(rotated.json["token"]?.string)
@@ -202,8 +202,8 @@ import Testing
       #expect(reply.status == 409)
       #expect(try reply.problem == "api-key-closed")
     }
-    let audit = try await client.get(
-      "\(organization)/audit-events?target=\(key["id"]?.string ?? "")")
+    let id = key["id"]?.string ?? ""
+    let audit = try await client.get("\(organization)/audit-events?target=\(id)")
     #expect(try audit.json["data"]?.array?.count == 2)
   }
 
@@ -369,6 +369,20 @@ import Testing
     _ = try await plane.client.send(
       "DELETE", "\(organization)/members/\(ben.id)", headers: ["If-Match": "*"])
     #expect(try await ben.client.get("\(project)/api-keys").status == 404)
+  }
+
+  @Test func `a fact that comes before its turn is in the tables too`() async throws {
+    try await TestControlPlane.with { planes in
+      let client = planes[0].client
+      let (organization, project) = try await APIKeyOutcomeTests.project(of: client)
+      _ = try await client.post("\(project)/api-keys", #"{"name":"A"}"#)
+      let state = try await client.get("\(organization)/onboarding").json["state"]
+      #expect(state == .string("project_created"))
+      try await planes[0].database.withApplicationSession { session throws in
+        let differences = try Rebuild.differences(session, deadline: .soon)
+        #expect(differences == [])
+      }
+    }
   }
 
   @Test func `the first key is a fact of onboarding`() async throws {
