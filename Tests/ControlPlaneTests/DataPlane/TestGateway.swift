@@ -51,6 +51,18 @@ final class TestGateway {
     return false
   }
 
+  /// Follows one replica after the other, hanging up each time.
+  func roam(among replicas: [TestClient], for time: Duration) async throws {
+    let end = ContinuousClock.now + time
+    while ContinuousClock.now < end {
+      for replica in replicas {
+        try await follow(on: replica)
+        try await take(for: .milliseconds(120)) { _ in false }
+        hangUp()
+      }
+    }
+  }
+
   func hangUp() { connection = nil }
 
   /// Takes what comes until this is so, or time is over.
