@@ -74,6 +74,23 @@ CREATE TABLE public.api_keys (
 
 ALTER TABLE ONLY public.api_keys FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.configuration_changes (
+    organization_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    patch text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.configuration_changes FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.configuration_changes_floor (
+    singleton boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT configuration_changes_floor_singleton_check CHECK (singleton)
+);
+
+ALTER TABLE ONLY public.configuration_changes_floor FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.data_subjects (
     subject_id uuid NOT NULL,
     email_hash bytea,
@@ -132,6 +149,17 @@ CREATE TABLE public.gateway_tokens (
 );
 
 ALTER TABLE ONLY public.gateway_tokens FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gateways (
+    token_id uuid NOT NULL,
+    name text NOT NULL,
+    "position" bigint NOT NULL,
+    refused_position bigint,
+    refused_reason text,
+    seen_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.gateways FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.geo_rules (
     organization_id uuid NOT NULL,
@@ -486,6 +514,12 @@ ALTER TABLE ONLY public.api_key_lookups
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (organization_id, key_id);
 
+ALTER TABLE ONLY public.configuration_changes_floor
+    ADD CONSTRAINT configuration_changes_floor_pkey PRIMARY KEY (singleton);
+
+ALTER TABLE ONLY public.configuration_changes
+    ADD CONSTRAINT configuration_changes_pkey PRIMARY KEY (organization_id, "position");
+
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_email_hash_key UNIQUE (email_hash);
 
@@ -503,6 +537,9 @@ ALTER TABLE ONLY public.gateway_tokens
 
 ALTER TABLE ONLY public.gateway_tokens
     ADD CONSTRAINT gateway_tokens_pkey PRIMARY KEY (token_id);
+
+ALTER TABLE ONLY public.gateways
+    ADD CONSTRAINT gateways_pkey PRIMARY KEY (token_id, name);
 
 ALTER TABLE ONLY public.geo_rules
     ADD CONSTRAINT geo_rules_pkey PRIMARY KEY (organization_id, rule_id);
@@ -587,6 +624,10 @@ ALTER TABLE ONLY public.workspace_audit_events
 
 CREATE INDEX api_keys_project ON public.api_keys USING btree (organization_id, project_id, key_id);
 
+CREATE INDEX configuration_changes_position ON public.configuration_changes USING btree ("position");
+
+CREATE INDEX configuration_changes_recorded_at ON public.configuration_changes USING brin (recorded_at);
+
 CREATE INDEX data_subjects_user_id ON public.data_subjects USING btree (user_id);
 
 CREATE INDEX events_organization_position ON public.events USING btree (organization_id, "position");
@@ -606,6 +647,7 @@ CREATE INDEX model_rules_project ON public.model_rules USING btree (organization
 CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
 
 CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mode_until) WHERE (panic_mode_until IS NOT NULL);
+
 CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
@@ -628,6 +670,9 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(user_id);
+
+ALTER TABLE ONLY public.gateways
+    ADD CONSTRAINT gateways_token_id_fkey FOREIGN KEY (token_id) REFERENCES public.gateway_tokens(token_id);
 
 ALTER TABLE ONLY public.geo_rules
     ADD CONSTRAINT geo_rules_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
@@ -680,9 +725,15 @@ CREATE POLICY append ON public.events FOR INSERT WITH CHECK ((( SELECT public.si
    FROM public.users u
   WHERE ((u.user_id = events.actor_id) AND u.is_platform_admin))))));
 
+ALTER TABLE public.configuration_changes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.configuration_changes_floor ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.gateway_tokens ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gateways ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.geo_rules ENABLE ROW LEVEL SECURITY;
 
@@ -700,7 +751,13 @@ ALTER TABLE public.organization_slugs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.organizations ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY platform ON public.configuration_changes USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
+CREATE POLICY platform ON public.configuration_changes_floor USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
 CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
+CREATE POLICY platform ON public.gateways USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
 CREATE POLICY platform_stream ON public.events AS RESTRICTIVE FOR INSERT WITH CHECK (((type ~~ 'gateway\_token.%'::text) = (organization_id = '7369676e-616c-626f-782e-73797374656d'::uuid)));
 
@@ -760,6 +817,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_key_lookups TO signalbox_a
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO signalbox_app;
 
+GRANT SELECT,INSERT,DELETE ON TABLE public.configuration_changes TO signalbox_app;
+
+GRANT SELECT,UPDATE ON TABLE public.configuration_changes_floor TO signalbox_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 
 GRANT SELECT,UPDATE ON TABLE public.event_log_head TO signalbox_app;
@@ -767,6 +828,8 @@ GRANT SELECT,UPDATE ON TABLE public.event_log_head TO signalbox_app;
 GRANT SELECT,INSERT ON TABLE public.events TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.gateway_tokens TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.gateways TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.geo_rules TO signalbox_app;
 
