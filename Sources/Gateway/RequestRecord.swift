@@ -1,0 +1,75 @@
+import Cryptography
+import Domain
+public import FoundationEssentials
+import JSON
+
+/// Evidence of one request: who asked for what, how it was decided, and what it came to.
+public struct RequestRecord: Sendable {
+  /// Such as `log_…`; holds the time of the request. Made here once, so that a record which is sent again is known again.
+  public let id: String
+  public let projectID: String
+  public let keyID: String
+  public let decision: GatewayDecision
+  public let provider: String
+  public let model: String
+  public let tokensRequested: Int64?
+  let address: String?
+  let country: String?
+  /// The path that was asked for, such as `/v1/chat/completions`.
+  public var route: String?
+  public var tokensIn: Int64?
+  public var tokensOut: Int64?
+  public var costMicroUSD: Int64?
+  /// Of HTTP, as the client saw it.
+  public var status: Int?
+  public var latencyMilliseconds: Int64?
+
+  /// What is known when a request was decided. The rest is set when it is known.
+  ///
+  /// - Returns: nil when the request's key is none: there is no project then that it could be evidence of.
+  public init?(_ request: GatewayRequest, _ decision: GatewayDecision) {
+    let key: VerifiedKey
+    switch request.key {
+    case .valid(let verified), .expired(let verified): key = verified
+    case .malformed, .unknown: return nil
+    }
+    var random = SecureRandomNumberGenerator()
+    id = TypeID<LoggedRequest>(.version7(at: Timestamp(request.time), using: &random)).description
+    projectID = key.projectID
+    keyID = key.id
+    self.decision = decision
+    provider = request.provider
+    model = request.model
+    tokensRequested = request.tokens
+    address = request.address?.description
+    country = request.country?.description
+  }
+
+  var json: JSONObject {
+    var object = JSONObject()
+    object.set("id", id)
+    object.set("project_id", projectID)
+    object.set("key_id", keyID)
+    object.set("decision", decision.isAllowed ? "allow" : "block")
+    if let reason = decision.reason { object.set("reason", reason.rawValue) }
+    if let rule = decision.ruleID { object.set("rule_id", rule) }
+    if let route { object.set("route", route) }
+    object.set("provider", provider)
+    object.set("model", model)
+    if let country { object.set("country", country) }
+    if let address { object.set("address", address) }
+    if let tokensRequested { object.set("tokens_requested", tokensRequested) }
+    if let tokensIn { object.set("tokens_in", tokensIn) }
+    if let tokensOut { object.set("tokens_out", tokensOut) }
+    if let costMicroUSD { object.set("cost_micro_usd", costMicroUSD) }
+    if let status { object.set("status", status) }
+    if let latencyMilliseconds { object.set("latency_ms", latencyMilliseconds) }
+    object.set("configuration_position", decision.position)
+    return object
+  }
+}
+
+/// Names records of evidence.
+private enum LoggedRequest: Identified {
+  static let idPrefix = "log"
+}
