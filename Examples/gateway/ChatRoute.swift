@@ -51,7 +51,9 @@ struct ChatRoute: Sendable {
     case .expired: return problem(.unauthorized, "key", "The API key has expired.")
     }
     let buffer = try await request.body.collect(upTo: 10 << 20)
-    guard let body = try? JSONDecoder().decode(Body.self, from: Data(buffer.readableBytesView)) else {
+    guard let body = try? JSONDecoder().decode(Body.self, from: Data(buffer.readableBytesView)),
+      !body.model.isEmpty
+    else {
       return problem(.badRequest, nil, "The body must be JSON with a model.")
     }
     let provider = HTTPField.Name("X-Provider").flatMap { request.headers[$0] } ?? "openai"

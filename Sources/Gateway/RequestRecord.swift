@@ -7,6 +7,7 @@ import JSON
 public struct RequestRecord: Sendable {
   /// Such as `log_…`; holds the time of the request. Made here once, so that a record which is sent again is known again.
   public let id: String
+  public let occurredAt: Date
   public let projectID: String
   public let keyID: String
   public let decision: GatewayDecision
@@ -33,6 +34,7 @@ public struct RequestRecord: Sendable {
     case .valid(let verified), .expired(let verified): key = verified
     case .malformed, .unknown: return nil
     }
+    occurredAt = request.time
     var random = SecureRandomNumberGenerator()
     id = TypeID<LoggedRequest>(.version7(at: Timestamp(request.time), using: &random)).description
     projectID = key.projectID
@@ -48,14 +50,16 @@ public struct RequestRecord: Sendable {
   var json: JSONObject {
     var object = JSONObject()
     object.set("id", id)
+    object.set("occurred_at", Timestamp(occurredAt).rfc3339)
     object.set("project_id", projectID)
     object.set("key_id", keyID)
     object.set("decision", decision.isAllowed ? "allow" : "block")
     if let reason = decision.reason { object.set("reason", reason.rawValue) }
     if let rule = decision.ruleID { object.set("rule_id", rule) }
-    if let route { object.set("route", route) }
-    object.set("provider", provider)
-    object.set("model", model)
+    // Whatever a client asks for, there is evidence of it.
+    if let route { object.set("route", String(route.prefix(200))) }
+    object.set("provider", String(provider.prefix(50)))
+    object.set("model", String(model.prefix(ModelPattern.longest)))
     if let country { object.set("country", country) }
     if let address { object.set("address", address) }
     if let tokensRequested { object.set("tokens_requested", tokensRequested) }

@@ -126,7 +126,7 @@ struct EvidenceTests {
     #expect(id.hasPrefix("log_"))
     #expect(
       String(decoding: record.json.bytes(), as: UTF8.self)
-        == #"{"id":"\#(id)","project_id":"\#(project1)","key_id":"key_1","decision":"block","#
+        == #"{"id":"\#(id)","occurred_at":"2023-11-14T22:13:20.123000Z","project_id":"\#(project1)","key_id":"key_1","decision":"block","#
         + #""reason":"network","rule_id":"rul_1","route":"/v1/chat/completions","provider":"openai","#
         + #""model":"gpt-4o","country":"DE","address":"2001:db8::1","tokens_requested":10,"#
         + #""tokens_in":1,"tokens_out":2,"cost_micro_usd":3,"status":403,"latency_ms":4,"#
