@@ -1,10 +1,8 @@
 import AsyncHTTPClient
-import FoundationEssentials
 import Gateway
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOFoundationCompat
 import NIOHTTP1
 
 /// `POST /v1/chat/completions`: who asks, may they, the upstream's answer, the evidence.
@@ -17,22 +15,12 @@ struct ChatRoute: Sendable {
   private struct Body: Decodable {
     let model: String
     let maxTokens: Int64?
-
-    enum CodingKeys: String, CodingKey {
-      case model
-      case maxTokens = "max_tokens"
-    }
   }
 
   private struct Reply: Decodable {
     struct Usage: Decodable {
       let promptTokens: Int64?
       let completionTokens: Int64?
-
-      enum CodingKeys: String, CodingKey {
-        case promptTokens = "prompt_tokens"
-        case completionTokens = "completion_tokens"
-      }
     }
 
     let usage: Usage?
@@ -51,9 +39,7 @@ struct ChatRoute: Sendable {
     case .expired: return problem(.unauthorized, "key", "The API key has expired.")
     }
     let buffer = try await request.body.collect(upTo: 10 << 20)
-    guard let body = try? JSONDecoder().decode(Body.self, from: Data(buffer.readableBytesView)),
-      !body.model.isEmpty
-    else {
+    guard let body = Body(json: buffer), !body.model.isEmpty else {
       return problem(.badRequest, nil, "The body must be JSON with a model.")
     }
     let provider = HTTPField.Name("X-Provider").flatMap { request.headers[$0] } ?? "openai"
@@ -71,7 +57,8 @@ struct ChatRoute: Sendable {
         (response, usage) = await forward(buffer, asked, try providerKey(asked))
       } catch {
         response = problem(
-          .badGateway, "provider_key", "The project's key of \(asked.provider) cannot be used: \(error).")
+          .badGateway, "provider_key",
+          "The project's key of \(asked.provider) cannot be used: \(error).")
       }
     } else {
       response = problem(
@@ -106,7 +93,7 @@ struct ChatRoute: Sendable {
     do {
       let reply = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
       let body = try await reply.body.collect(upTo: 10 << 20)
-      let usage = try? JSONDecoder().decode(Reply.self, from: Data(body.readableBytesView)).usage
+      let usage = Reply(json: body)?.usage
       let type = reply.headers.first(name: "Content-Type") ?? "application/json"
       let response = Response(
         status: .init(code: Int(reply.status.code)), headers: [.contentType: type],
@@ -127,13 +114,14 @@ struct ChatRoute: Sendable {
       let status: Int
       let detail: String
       let reason: String?
-      let rule_id: String?
+      let ruleId: String?
     }
     let problem = Problem(
-      title: status.reasonPhrase, status: status.code, detail: detail, reason: reason, rule_id: rule)
-    var headers: HTTPFields = [.contentType: "application/problem+json"]
-    if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    let body = (try? JSONEncoder().encode(problem)) ?? Data()
-    return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(data: body)))
+      title: status.reasonPhrase, status: status.code, detail: detail, reason: reason, ruleId: rule)
+    let headers: HTTPFields = status == .unauthorized ? [.wwwAuthenticate: "Bearer"] : [:]
+    return
+      (try? Response(
+        problem, status: status, type: "application/problem+json", headers: headers))
+      ?? Response(status: status)
   }
 }

@@ -1,8 +1,6 @@
-import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
-import NIOFoundationCompat
 
 /// Stands in for a model: says again what was said last, and whether it was asked with a key.
 enum EchoUpstream {
@@ -16,17 +14,17 @@ enum EchoUpstream {
     let messages: [Message]
   }
 
-  struct Answer: ResponseEncodable {
+  struct Answer: Encodable {
     struct Choice: Encodable {
       let index: Int
       let message: Message
-      let finish_reason: String
+      let finishReason: String
     }
 
     struct Usage: Encodable {
-      let prompt_tokens: Int
-      let completion_tokens: Int
-      let total_tokens: Int
+      let promptTokens: Int
+      let completionTokens: Int
+      let totalTokens: Int
     }
 
     let object = "chat.completion"
@@ -34,27 +32,29 @@ enum EchoUpstream {
     let choices: [Choice]
     let usage: Usage
     /// Not the key itself, which is none of the client's business.
-    let had_key: Bool
+    let hadKey: Bool
   }
 
   static func application(port: Int, logger: Logger) -> some ApplicationProtocol {
     let router = Router()
-    router.post("/v1/chat/completions") { request, _ -> Answer in
+    router.post("/v1/chat/completions") { request, _ -> Response in
       let body = try await request.body.collect(upTo: 10 << 20)
-      guard let question = try? JSONDecoder().decode(Question.self, from: Data(body.readableBytesView))
-      else { throw HTTPError(.badRequest, message: "model and messages are required") }
+      guard let question = Question(json: body) else {
+        throw HTTPError(.badRequest, message: "model and messages are required")
+      }
       let words = { (text: String) in text.split(separator: " ").count }
       let echo = question.messages.last?.content ?? ""
       let (asked, answered) = (question.messages.reduce(0) { $0 + words($1.content) }, words(echo))
-      return Answer(
+      let answer = Answer(
         model: question.model,
         choices: [
           .init(
-            index: 0, message: Message(role: "assistant", content: echo), finish_reason: "stop")
+            index: 0, message: Message(role: "assistant", content: echo), finishReason: "stop")
         ],
         usage: .init(
-          prompt_tokens: asked, completion_tokens: answered, total_tokens: asked + answered),
-        had_key: request.headers[.authorization] != nil)
+          promptTokens: asked, completionTokens: answered, totalTokens: asked + answered),
+        hadKey: request.headers[.authorization] != nil)
+      return try Response(answer)
     }
     return Application(
       router: router, configuration: .init(address: .hostname("127.0.0.1", port: port)),

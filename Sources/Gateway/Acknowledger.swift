@@ -37,7 +37,9 @@ final class Acknowledger: Sendable {
   /// The gateway goes on to run what it runs.
   func refuses(_ position: Int64, _ reason: String, running: Int64?) {
     say(
-      Word(position: running, refused: Refused(position: position, reason: String(reason.prefix(500)))))
+      Word(
+        position: running, refused: Refused(position: position, reason: String(reason.prefix(500))))
+    )
   }
 
   private func say(_ word: Word) {
@@ -49,7 +51,9 @@ final class Acknowledger: Sendable {
   }
 
   /// Says what there is to say until its task is cancelled.
-  func run(_ client: ControlPlaneClient, _ timing: Timing, _ counters: Counters, _ logger: Logger) async {
+  func run(_ client: ControlPlaneClient, _ timing: Timing, _ counters: Counters, _ logger: Logger)
+    async
+  {
     var failures = 0
     for await _ in signal.raised {
       while let (word, count) = state.withLock({ state in state.word.map { ($0, state.count) } }) {

@@ -39,10 +39,12 @@ struct FeedFollower: Sendable {
           try await fetchWhole()
           isWholeNeeded = false
         }
-        try await follow(&parser, onProgress: {
-          failures = 0
-          hasBeenReset = false
-        })
+        try await follow(
+          &parser,
+          onProgress: {
+            failures = 0
+            hasBeenReset = false
+          })
       } catch End.reset(let reason) {
         board.disconnected("reset: \(reason)")
         logger.notice("The configuration is fetched anew", metadata: ["reason": "\(reason)"])

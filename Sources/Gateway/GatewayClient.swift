@@ -126,6 +126,7 @@ public final class GatewayClient: Sendable {
     /// It does not open; the reason repeats no secret.
     case sealed(String)
 
+    /// Why, in words that hold no secret.
     public var description: String {
       switch self {
       case .absent: "the project has no key of this provider"

@@ -18,6 +18,7 @@ public struct GatewayConfiguration: Sendable {
   public var evidenceCapacity: Int
   package var timing = Timing()
 
+  /// What is wrong with it is said by ``GatewayClient/init(_:logger:)``.
   public init(
     controlPlane: String, token: String, name: String, apiKeyPepper: [UInt8],
     snapshotPath: String? = nil, keyEncryptionKeys: String? = nil,
@@ -34,12 +35,14 @@ public struct GatewayConfiguration: Sendable {
 
   /// What is wrong with a configuration; names the field, and repeats no secret.
   public struct Invalid: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The field, and what it must be.
     public let description: String
   }
 
   func validate() throws(Invalid) {
     guard controlPlane.hasPrefix("https://") || controlPlane.hasPrefix("http://") else {
-      throw Invalid(description: "controlPlane must be a URL that begins with https:// (or http://)")
+      throw Invalid(
+        description: "controlPlane must be a URL that begins with https:// (or http://)")
     }
     guard token.hasPrefix("sbg_") else {
       throw Invalid(description: "token must be a gateway token, which begins with sbg_")

@@ -13,7 +13,8 @@ extension GatewayConfiguration {
       }
       return value
     }
-    guard let pepper = Base64URL.decode(try required("SIGNALBOX_API_KEY_PEPPER")), pepper.count == 32
+    guard let pepper = Base64URL.decode(try required("SIGNALBOX_API_KEY_PEPPER")),
+      pepper.count == 32
     else {
       throw Invalid(
         description: "SIGNALBOX_API_KEY_PEPPER must be 32 bytes in base64url without padding")

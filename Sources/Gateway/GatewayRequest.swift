@@ -7,9 +7,11 @@ public struct GatewayRequest: Sendable {
   public var key: KeyVerification
   /// The upstream provider by its name, in lower case.
   public var provider: String
+  /// The model by its name, as the client wrote it.
   public var model: String
   /// How many tokens it asks for; nil when it does not say.
   public var tokens: Int64?
+  /// When it came: rules, keys and panic mode have ends.
   public var time: Date
   package var address: IPAddress?
   package var country: Country?
@@ -76,6 +78,7 @@ public struct GatewayDecision: Hashable, Sendable {
     case abuse, loop, budget
   }
 
+  /// Whether the request may pass.
   public let isAllowed: Bool
   /// Nil when nothing had anything to say, and the request passes.
   public let reason: Reason?
@@ -130,6 +133,7 @@ public struct ProjectSettings: Hashable, Sendable {
   public let abuseThreshold: Int64?
   /// Tokens that one request may ask for; nil means no limit. Evaluation looks at it.
   public let maxTokens: Int64?
+  /// For the gateway's own detection of loops.
   public let loopSensitivity: LoopSensitivity
   /// The budget in requests a calendar month; nil when there is none.
   public let requestsPerMonth: Int64?

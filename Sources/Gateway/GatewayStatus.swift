@@ -93,18 +93,23 @@ final class StatusBoard: Sendable {
 
 /// What a gateway has counted since it started.
 public struct GatewayMetrics: Sendable, Equatable {
+  /// Requests that passed.
   public internal(set) var decisionsAllowed = 0
+  /// Requests that did not.
   public internal(set) var decisionsBlocked = 0
   /// Connections to the stream of changes that were opened.
   public internal(set) var connections = 0
   /// Whole configurations that were fetched.
   public internal(set) var snapshots = 0
+  /// Changes that hold now.
   public internal(set) var changesApplied = 0
   /// Changes that were not newer than what the gateway runs.
   public internal(set) var changesIgnored = 0
   /// Changes and whole configurations that could not be applied.
   public internal(set) var changesRefused = 0
+  /// Words to the control plane about what runs here.
   public internal(set) var acknowledgements = 0
+  /// Records that were taken to be delivered.
   public internal(set) var evidenceRecorded = 0
   /// Records that the control plane has, each counted once.
   public internal(set) var evidenceDelivered = 0

@@ -141,7 +141,8 @@ final class LiveConfiguration: Sendable {
     return try await withThrowingTaskGroup(of: [Key].self) { group in
       for start in stride(from: 0, to: projects.count, by: batch) {
         group.addTask {
-          try projects[start..<min(start + batch, projects.count)].flatMap { organization, project in
+          try projects[start..<min(start + batch, projects.count)].flatMap {
+            organization, project in
             guard let piece = document.project(project, of: organization) else { return [Key]() }
             return try keys(of: piece, project, organization)
           }

@@ -7,22 +7,33 @@ import JSON
 public struct RequestRecord: Sendable {
   /// Such as `log_…`; holds the time of the request. Made here once, so that a record which is sent again is known again.
   public let id: String
+  /// When the request came.
   public let occurredAt: Date
+  /// Such as `prj_…`.
   public let projectID: String
+  /// Such as `key_…`.
   public let keyID: String
+  /// Whether it passed, and why.
   public let decision: GatewayDecision
+  /// The upstream provider by its name.
   public let provider: String
+  /// As the client named it.
   public let model: String
+  /// How many tokens it asked for.
   public let tokensRequested: Int64?
   let address: String?
   let country: String?
   /// The path that was asked for, such as `/v1/chat/completions`.
   public var route: String?
+  /// Tokens of the prompt, as the upstream counted them.
   public var tokensIn: Int64?
+  /// Tokens of the answer, as the upstream counted them.
   public var tokensOut: Int64?
+  /// What it cost, in millionths of a dollar.
   public var costMicroUSD: Int64?
   /// Of HTTP, as the client saw it.
   public var status: Int?
+  /// From the request to the end of the answer.
   public var latencyMilliseconds: Int64?
 
   /// What is known when a request was decided. The rest is set when it is known.

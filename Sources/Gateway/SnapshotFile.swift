@@ -29,7 +29,9 @@ struct SnapshotFile: Sendable {
     var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
     var count = 0
     while count < bytes.count {
-      let read = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
+      let read = bytes.withUnsafeMutableBytes {
+        Glibc.read(file, $0.baseAddress! + count, $0.count - count)
+      }
       if read < 0, errno == EINTR { continue }
       guard read > 0 else { throw Failure("read", path) }
       count += read

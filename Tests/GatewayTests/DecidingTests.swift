@@ -47,7 +47,8 @@ struct DecidingTests {
   @Test func `a key expires at its time, not before`() async throws {
     let end = Date(timeIntervalSince1970: 2_000_000_000)
     let gateway = try await gateway { project, _ in
-      project.apiKeys["key_1"] = configuredKey(1, expiresAt: Timestamp(microseconds: 2_000_000_000_000_000))
+      project.apiKeys["key_1"] = configuredKey(
+        1, expiresAt: Timestamp(microseconds: 2_000_000_000_000_000))
     }
     #expect(gateway.verify(key: apiKey(1), at: end - 0.001).key != nil)
     guard case .expired = gateway.verify(key: apiKey(1), at: end) else {
@@ -66,12 +67,14 @@ struct DecidingTests {
       let gateway = try await gateway(change)
       return gateway.evaluate(request(gateway.verify(key: apiKey(1))))
     }
-    #expect(try await reason { _, _ in } == GatewayDecision(isAllowed: true, reason: nil, position: 3))
+    #expect(
+      try await reason { _, _ in } == GatewayDecision(isAllowed: true, reason: nil, position: 3))
     #expect(try await reason { $1.providers = ["anthropic"] }.reason == .plan)
     #expect(try await reason { $1.providers = ["openai"] }.isAllowed)
     #expect(try await reason { $1.remaining = 0 }.reason == .quota)
     #expect(try await reason { $1.remaining = 1 }.isAllowed)
-    #expect(try await reason { $0.panicMode = .init(since: .init(microseconds: 0)) }.reason == .panicMode)
+    #expect(
+      try await reason { $0.panicMode = .init(since: .init(microseconds: 0)) }.reason == .panicMode)
     #expect(
       try await reason {
         $0.panicMode = .init(since: .init(microseconds: 0), until: .init(microseconds: 1))
@@ -79,22 +82,29 @@ struct DecidingTests {
     #expect(
       try await reason {
         $0.rules[rule] = ConfiguredRule(match: .network(Network("192.0.2.0/24")!), effect: .deny)
-      } == GatewayDecision(isAllowed: false, reason: .network, ruleID: rule.description, position: 3))
+      }
+        == GatewayDecision(
+          isAllowed: false, reason: .network, ruleID: rule.description, position: 3))
     #expect(
-      try await reason { $1.rules[rule] = ConfiguredRule(match: .region(.europe), effect: .deny) }.reason
+      try await reason { $1.rules[rule] = ConfiguredRule(match: .region(.europe), effect: .deny) }
+        .reason
         == .geography)
     #expect(
       try await reason {
-        $0.rules[rule] = ConfiguredRule(match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .deny)
+        $0.rules[rule] = ConfiguredRule(
+          match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .deny)
       }.reason == .model)
     #expect(
-      try await reason({ request($0, tokens: 11) }) { project, _ in project.maxTokens = 10 }.reason == .maxTokens)
+      try await reason({ request($0, tokens: 11) }) { project, _ in project.maxTokens = 10 }.reason
+        == .maxTokens)
   }
 
   @Test func `what is no address is no request`() {
     #expect(GatewayRequest(key: .unknown, address: "10.0.0.1:80", provider: "p", model: "m") == nil)
     #expect(GatewayRequest(key: .unknown, address: "", provider: "p", model: "m") == nil)
-    #expect(GatewayRequest(key: .unknown, address: nil, country: "T1", provider: "p", model: "m")?.country == nil)
+    #expect(
+      GatewayRequest(key: .unknown, address: nil, country: "T1", provider: "p", model: "m")?.country
+        == nil)
   }
 
   @Test func `the settings for the gateway's own counters`() async throws {
@@ -111,7 +121,8 @@ struct DecidingTests {
           isLive: true, rateLimit: 60, abuseThreshold: nil, maxTokens: nil, loopSensitivity: .high,
           requestsPerMonth: 1000, costPerMonth: 5))
     #expect(
-      gateway.settings(of: VerifiedKey(id: "key_1", organization: organization1, project: project2)) == nil)
+      gateway.settings(of: VerifiedKey(id: "key_1", organization: organization1, project: project2))
+        == nil)
   }
 
   @Test(arguments: [
@@ -123,7 +134,8 @@ struct DecidingTests {
     url: String, token: String, name: String, pepper: Int, capacity: Int, field: String
   ) {
     let configuration = GatewayConfiguration(
-      controlPlane: url, token: token, name: name, apiKeyPepper: [UInt8](repeating: 1, count: pepper),
+      controlPlane: url, token: token, name: name,
+      apiKeyPepper: [UInt8](repeating: 1, count: pepper),
       evidenceCapacity: capacity)
     let error = #expect(throws: GatewayConfiguration.Invalid.self) {
       try GatewayClient(configuration, logger: Logger(label: "test"))
@@ -135,7 +147,10 @@ struct DecidingTests {
 struct BackoffTests {
   @Test func `waits double, have a limit, and are spread over all of it`() {
     let backoff = Backoff(base: .milliseconds(500), most: .seconds(30))
-    #expect((1...8).map { backoff.limit(afterFailures: $0) / .milliseconds(1) } == [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
+    #expect(
+      (1...8).map { backoff.limit(afterFailures: $0) / .milliseconds(1) } == [
+        500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000,
+      ])
     #expect(backoff.limit(afterFailures: .max) == .seconds(30))
     #expect(backoff.limit(afterFailures: 0) == .zero)
     var random = SeededGenerator(state: 1)

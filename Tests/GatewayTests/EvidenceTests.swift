@@ -7,7 +7,9 @@ import Testing
 @testable import Gateway
 
 struct EvidenceTests {
-  @Test func `evidence is sent again until it is confirmed, and neither lost nor doubled`() async throws {
+  @Test func `evidence is sent again until it is confirmed, and neither lost nor doubled`()
+    async throws
+  {
     try await withStandIn { standIn in
       standIn.script {
         $0.evidence = { number, _ in
@@ -64,14 +66,17 @@ struct EvidenceTests {
       let records = try (0..<40).map { try record($0) }
       let poison = records[17].id
       standIn.script {
-        $0.evidence = { _, ids in ids.contains(poison) ? .status(422) : .status(200, Array("{}".utf8)) }
+        $0.evidence = { _, ids in
+          ids.contains(poison) ? .status(422) : .status(200, Array("{}".utf8))
+        }
       }
       try await withGateway(standIn.url) { gateway in
         for record in records { gateway.record(record) }
         try await eventually("the others are delivered") { gateway.metrics.evidenceDelivered == 39 }
         try await eventually("it is given up") { gateway.metrics.evidenceRefused == 1 }
         #expect(
-          standIn.state.withLock { Set($0.accepted) } == Set(records.map(\.id)).subtracting([poison]))
+          standIn.state.withLock { Set($0.accepted) }
+            == Set(records.map(\.id)).subtracting([poison]))
       }
     }
   }
@@ -83,7 +88,8 @@ struct EvidenceTests {
           .status(
             200,
             Array(
-              #"{"accepted":\#(ids.count - 1),"duplicates":0,"refused":[{"index":0,"errors":[]}]}"#.utf8))
+              #"{"accepted":\#(ids.count - 1),"duplicates":0,"refused":[{"index":0,"errors":[]}]}"#
+                .utf8))
         }
       }
       try await withGateway(standIn.url) { gateway in

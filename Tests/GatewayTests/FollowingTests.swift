@@ -49,7 +49,8 @@ struct FollowingTests {
     }
   }
 
-  @Test func `started from its file while the control plane is away, it serves at once, and catches up`()
+  @Test
+  func `started from its file while the control plane is away, it serves at once, and catches up`()
     async throws
   {
     try await withTemporaryPath { path in
@@ -79,7 +80,9 @@ struct FollowingTests {
     }
   }
 
-  @Test func `is stale until it has what the control plane says there is, and while that is stale itself`()
+  @Test
+  func
+    `is stale until it has what the control plane says there is, and while that is stale itself`()
     async throws
   {
     try await withStandIn { standIn in
@@ -170,7 +173,9 @@ struct FollowingTests {
         $0.snapshot = .status(200, document.bytes())
         $0.greeting = StandIn.status(5)
       }
-      try await withGateway(standIn.url, { $0.backoff = Backoff(base: .seconds(30), most: .seconds(30)) }) {
+      try await withGateway(
+        standIn.url, { $0.backoff = Backoff(base: .seconds(30), most: .seconds(30)) }
+      ) {
         gateway in
         try await eventually("is up to date") { !gateway.status.isStale }
         standIn.sendChange(patch, at: 6)
@@ -271,7 +276,9 @@ struct FollowingTests {
       }
       try await withGateway(standIn.url) { gateway in
         try await eventually("is up to date") { !gateway.status.isStale }
-        let restored = try sample(at: 40) { project, _ in project.apiKeys = ["key_2": configuredKey(2)] }
+        let restored = try sample(at: 40) { project, _ in
+          project.apiKeys = ["key_2": configuredKey(2)]
+        }
         standIn.script {
           $0.snapshot = .status(200, restored.bytes())
           $0.greeting = StandIn.status(40)

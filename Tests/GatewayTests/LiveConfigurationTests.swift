@@ -8,7 +8,9 @@ import Testing
 @testable import Gateway
 
 struct LiveConfigurationTests {
-  @Test func `a hundred thousand random patches: the same as a naive merge, and as begun anew`() async throws {
+  @Test func `a hundred thousand random patches: the same as a naive merge, and as begun anew`()
+    async throws
+  {
     var random = SeededGenerator(state: 100_000)
     let live = LiveConfiguration()
     var naive = try JSONValue.parse(ConfigurationDocument().bytes())
@@ -47,7 +49,8 @@ struct LiveConfigurationTests {
     try await live.replace(with: sample(at: 1))
     try live.apply(
       Array(
-        #"{"organizations":{"\#(organization1)":{"projects":{"\#(project1)":{"api_keys":null},"\#(project2)":{"environment":"live","api_keys":{"key_9":{"hash":"\#(hash(apiKey(1)))"}}}}}}}"#.utf8),
+        #"{"organizations":{"\#(organization1)":{"projects":{"\#(project1)":{"api_keys":null},"\#(project2)":{"environment":"live","api_keys":{"key_9":{"hash":"\#(hash(apiKey(1)))"}}}}}}}"#
+          .utf8),
       at: 2)
     #expect(live.key(hashes[1])?.verified.project == project2)
     try live.apply(Array(#"{"organizations":null}"#.utf8), at: 3)
@@ -59,14 +62,18 @@ struct LiveConfigurationTests {
     try await live.replace(with: sample(at: 1))
     let request = RequestDescription(
       country: Country("DE"), provider: "openai", model: "gpt-4o", time: Timestamp(microseconds: 0))
-    func reason() -> DecisionStep? { verdict(live.controls(of: project1, in: organization1), request) }
+    func reason() -> DecisionStep? {
+      verdict(live.controls(of: project1, in: organization1), request)
+    }
     #expect(reason() == nil)
     try live.apply(
       Array(
-        #"{"organizations":{"\#(organization1)":{"rules":{"\#(RuleID.number(1))":{"country":"DE","effect":"deny"}}}}}"#.utf8),
+        #"{"organizations":{"\#(organization1)":{"rules":{"\#(RuleID.number(1))":{"country":"DE","effect":"deny"}}}}}"#
+          .utf8),
       at: 2)
     #expect(reason() == .geography)
-    try live.apply(Array(#"{"organizations":{"\#(organization1)":{"capacity":{"remaining":0}}}}"#.utf8), at: 3)
+    try live.apply(
+      Array(#"{"organizations":{"\#(organization1)":{"capacity":{"remaining":0}}}}"#.utf8), at: 3)
     #expect(live.controls(of: project1, in: organization1)?.organization.remaining == 0)
     #expect(reason() == .geography)
     try live.apply(Array(#"{"organizations":{"\#(organization1)":{"rules":null}}}"#.utf8), at: 4)
@@ -125,20 +132,32 @@ extension SeededGenerator {
     let organization = OrganizationID.number(UInt8.random(in: 0..<3, using: &self)).description
     if chance(50) { return .object(["organizations": .object([organization: .null])]) }
     var members: [String: JSONValue] = ["plan": .string(chance(2) ? "plus" : "free")]
-    if chance(4) { members["capacity"] = chance(3) ? .null : .object(["remaining": .integer(Int64.random(in: -2...2, using: &self))]) }
+    if chance(4) {
+      members["capacity"] =
+        chance(3) ? .null : .object(["remaining": .integer(Int64.random(in: -2...2, using: &self))])
+    }
     if chance(6) { members["providers"] = chance(2) ? .null : .array([.string("openai")]) }
     if chance(5) { members["rules"] = rules() }
-    if chance(60) { members["projects"] = .null } else if !chance(5) {
+    if chance(60) {
+      members["projects"] = .null
+    } else if !chance(5) {
       let project = UInt8.random(in: 0..<4, using: &self)
-      members["projects"] = .object([ProjectID.number(project).description: chance(8) ? .null : self.project(project)])
+      members["projects"] = .object([
+        ProjectID.number(project).description: chance(8) ? .null : self.project(project)
+      ])
     }
     return .object(["organizations": .object([organization: .object(members)])])
   }
 
   private mutating func project(_ number: UInt8) -> JSONValue {
     var members: [String: JSONValue] = ["environment": .string(chance(2) ? "live" : "test")]
-    if chance(3) { members["panic_mode"] = chance(2) ? .null : .object(["since": .string("2026-01-01T00:00:00Z")]) }
-    if chance(3) { members["thresholds"] = .object(["max_tokens": chance(2) ? .null : .integer(5)]) }
+    if chance(3) {
+      members["panic_mode"] =
+        chance(2) ? .null : .object(["since": .string("2026-01-01T00:00:00Z")])
+    }
+    if chance(3) {
+      members["thresholds"] = .object(["max_tokens": chance(2) ? .null : .integer(5)])
+    }
     if chance(3) { members["rules"] = chance(9) ? .null : rules() }
     if chance(2) {
       let key = 6 * Int(number) + Int.random(in: 0..<6, using: &self)

@@ -60,7 +60,8 @@ func configuredKey(_ number: Int, expiresAt: Timestamp? = nil) -> ConfiguredAPIK
 
 /// One organization with one project, whose key is number 1.
 func sample(
-  at position: Int64, _ change: (inout ConfiguredProject, inout ConfiguredOrganization) -> Void = { _, _ in }
+  at position: Int64,
+  _ change: (inout ConfiguredProject, inout ConfiguredOrganization) -> Void = { _, _ in }
 ) throws -> ConfigurationDocument {
   var project = ConfiguredProject(environment: .live, apiKeys: ["key_1": configuredKey(1)])
   var organization = ConfiguredOrganization(plan: .plus)
