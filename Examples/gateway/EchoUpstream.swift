@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import Logging
+import NIOCore
 
 /// Stands in for a model: says again what was said last, and whether it was asked with a key.
 enum EchoUpstream {

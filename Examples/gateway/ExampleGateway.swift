@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import FoundationEssentials
 import Gateway
+import HTTPTypes
 import Hummingbird
 import Logging
 import ServiceLifecycle

@@ -217,8 +217,8 @@ final class LiveConfiguration: Sendable {
 
 extension LiveConfiguration.State {
   /// - Returns: what is not needed any more.
-  fileprivate mutating func commit(_ change: LiveConfiguration.Change) -> [Any] {
-    var garbage: [Any] = []
+  fileprivate mutating func commit(_ change: LiveConfiguration.Change) -> [any Sendable] {
+    var garbage: [any Sendable] = []
     document.apply(change.update)
     isLoaded = true
     generation += 1
@@ -233,7 +233,7 @@ extension LiveConfiguration.State {
         for project in organization?.keys.keys.map({ $0 }) ?? [] {
           removeKeys(of: project, &organization)
         }
-        garbage.append(organization as Any)
+        garbage.append(organization)
         continue
       }
       let configured = change.organizations[id]
@@ -243,7 +243,7 @@ extension LiveConfiguration.State {
       if let configured {
         // Whatever else changed is not compiled.
         if configured.rules != organization?.configured.rules {
-          garbage.append(organization?.compiled as Any)
+          garbage.append(organization?.compiled)
           organization?.compiled = [:]
         }
         organization?.configured = configured

@@ -26,7 +26,7 @@ struct EvidenceTests {
       try await withGateway(standIn.url, { $0.evidenceBatch = 50 }) { gateway in
         var ids: [String] = []
         for number in 0..<400 {
-          let record = try record(number)
+          let record = try self.record(number)
           ids.append(record.id)
           gateway.record(record)
           if number % 40 == 0 { try await Task.sleep(for: .milliseconds(5)) }
@@ -114,13 +114,13 @@ struct EvidenceTests {
   }
 
   @Test func `the members of a record`() throws {
-    var request = request(
+    var asked = request(
       .valid(VerifiedKey(id: "key_1", organization: organization1, project: project1)),
       address: "2001:DB8::1", tokens: 10, time: Date(timeIntervalSince1970: 1_700_000_000.123))
-    request.model = "gpt-4o"
+    asked.model = "gpt-4o"
     var record = try #require(
       RequestRecord(
-        request,
+        asked,
         GatewayDecision(isAllowed: false, reason: .network, ruleID: "rul_1", position: 9)))
     record.route = "/v1/chat/completions"
     record.tokensIn = 1
