@@ -74,7 +74,7 @@ package struct Timing: Sendable {
   /// Records in one batch.
   package var evidenceBatch = 1000
   /// Between two times that the configuration is saved.
-  package var save = Duration.seconds(10)
+  package var save = Duration.seconds(30)
   /// For what is left to do at the end.
   package var shutdown = Duration.seconds(5)
 

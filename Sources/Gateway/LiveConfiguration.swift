@@ -142,7 +142,7 @@ final class LiveConfiguration: Sendable {
       for start in stride(from: 0, to: projects.count, by: batch) {
         group.addTask {
           try projects[start..<min(start + batch, projects.count)].flatMap {
-            organization, project in
+            organization, project -> [Key] in
             guard let piece = document.project(project, of: organization) else { return [Key]() }
             return try keys(of: piece, project, organization)
           }

@@ -1,4 +1,5 @@
 import ConfigurationFeed
+import Cryptography
 import Domain
 import FoundationEssentials
 import Glibc
@@ -11,6 +12,7 @@ import Testing
 struct DecidingTests {
   /// A gateway that runs by a saved document, without a control plane.
   private func gateway(
+    keys: String? = nil,
     _ change: (inout ConfiguredProject, inout ConfiguredOrganization) -> Void = { _, _ in }
   ) async throws -> GatewayClient {
     try await withTemporaryPath { path in
@@ -18,7 +20,7 @@ struct DecidingTests {
       let gateway = try GatewayClient(
         GatewayConfiguration(
           controlPlane: "http://127.0.0.1:1", token: "sbg_x", name: "test", apiKeyPepper: pepper,
-          snapshotPath: path), logger: Logger(label: "test"))
+          snapshotPath: path, keyEncryptionKeys: keys), logger: Logger(label: "test"))
       await gateway.load()
       return gateway
     }
@@ -98,6 +100,44 @@ struct DecidingTests {
       try await reason({ request($0, tokens: 11) }) { project, _ in project.maxTokens = 10 }.reason
         == .maxTokens)
   }
+
+  @Test
+  func `a provider key opens where it belongs, with the keys of its version, and nowhere else`()
+    async throws
+  {
+    let ring = "1:\(Base64URL.encode([UInt8](repeating: 1, count: 32)))"
+    let later = "2:\(Base64URL.encode([UInt8](repeating: 2, count: 32)))"
+    func seal(_ project: ProjectID) throws -> String {
+      let context = ProviderKeyContext(
+        organization: bytes(organization1.uuid), project: bytes(project.uuid), provider: "openai")
+      return try SealedSecret.seal(
+        Array("sk-upstream".utf8), for: context.bytes, under: KeyEncryptionKeys(ring)
+      ).text
+    }
+    let (mine, others) = (try seal(project1), try seal(project2))
+    func open(
+      _ sealed: String, with keys: String?, provider: String = "openai"
+    ) async throws -> Result<String, GatewayClient.ProviderKeyFailure> {
+      let gateway = try await gateway(keys: keys) { project, _ in
+        project.providerKeys["openai"] = ConfiguredProviderKey(sealed: sealed, fingerprint: "f")
+      }
+      let key = try #require(gateway.verify(key: apiKey(1)).key)
+      return Result { () throws(GatewayClient.ProviderKeyFailure) in
+        try gateway.providerKey(of: key, provider: provider)
+      }
+    }
+    #expect(try await open(mine, with: "\(ring),\(later)") == .success("sk-upstream"))
+    #expect(try await open(mine, with: ring, provider: "anthropic") == .failure(.absent))
+    for (sealed, keys) in [(others, ring), (mine, later), (mine, nil), ("x", ring)] {
+      let result = try await open(sealed, with: keys)
+      guard case .failure(.sealed) = result else {
+        Issue.record("it is open, or absent")
+        continue
+      }
+    }
+  }
+
+  private func bytes(_ uuid: UUID) -> [UInt8] { withUnsafeBytes(of: uuid.uuid) { Array($0) } }
 
   @Test func `what is no address is no request`() {
     #expect(GatewayRequest(key: .unknown, address: "10.0.0.1:80", provider: "p", model: "m") == nil)
