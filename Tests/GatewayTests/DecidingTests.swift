@@ -76,14 +76,16 @@ struct DecidingTests {
     #expect(try await reason { $1.remaining = 0 }.reason == .quota)
     #expect(try await reason { $1.remaining = 1 }.isAllowed)
     #expect(
-      try await reason { $0.panicMode = .init(since: .init(microseconds: 0)) }.reason == .panicMode)
+      try await reason { project, _ in project.panicMode = .init(since: .init(microseconds: 0)) }
+        .reason == .panicMode)
     #expect(
-      try await reason {
-        $0.panicMode = .init(since: .init(microseconds: 0), until: .init(microseconds: 1))
+      try await reason { project, _ in
+        project.panicMode = .init(since: .init(microseconds: 0), until: .init(microseconds: 1))
       }.isAllowed)
     #expect(
-      try await reason {
-        $0.rules[rule] = ConfiguredRule(match: .network(Network("192.0.2.0/24")!), effect: .deny)
+      try await reason { project, _ in
+        project.rules[rule] = ConfiguredRule(
+          match: .network(Network("192.0.2.0/24")!), effect: .deny)
       }
         == GatewayDecision(
           isAllowed: false, reason: .network, ruleID: rule.description, position: 3))
@@ -92,8 +94,8 @@ struct DecidingTests {
         .reason
         == .geography)
     #expect(
-      try await reason {
-        $0.rules[rule] = ConfiguredRule(
+      try await reason { project, _ in
+        project.rules[rule] = ConfiguredRule(
           match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .deny)
       }.reason == .model)
     #expect(

@@ -2,6 +2,7 @@ import ConfigurationFeed
 import Domain
 import FoundationEssentials
 import JSON
+import Synchronization
 import Testing
 
 @testable import Gateway
