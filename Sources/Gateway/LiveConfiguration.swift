@@ -36,7 +36,7 @@ final class LiveConfiguration: Sendable {
     var isLoaded = false
     var generation: UInt64 = 0
     var organizations: [OrganizationID: Organization] = [:]
-    /// By the leading 16 bytes of their hashes.
+    /// By the leading 16 bytes of their hashes. No two projects have the same key.
     var keys: [UInt128: Key] = [:]
   }
 

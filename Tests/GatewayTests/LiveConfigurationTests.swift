@@ -27,7 +27,7 @@ struct LiveConfigurationTests {
       #expect(try JSONValue.parse(document.bytes()) == normalized(naive, position))
       let anew = LiveConfiguration()
       try await anew.replace(with: ConfigurationDocument(parsing: document.bytes()))
-      for number in 0..<24 {
+      for number in 0..<72 {
         let key = hashes[number]
         #expect(live.key(key)?.verified == anew.key(key)?.verified)
         #expect(live.key(key)?.expiresAt == anew.key(key)?.expiresAt)
@@ -98,7 +98,7 @@ struct LiveConfigurationTests {
     }
   }
 
-  private let hashes: [[UInt8]] = (0..<24).map { number in
+  private let hashes: [[UInt8]] = (0..<72).map { number in
     HMACSHA256(key: pepper).authenticationCode(for: apiKey(number).utf8)
   }
 
@@ -129,7 +129,8 @@ struct LiveConfigurationTests {
 extension SeededGenerator {
   /// A small change that may be applied to anything.
   fileprivate mutating func patch() -> JSONValue {
-    let organization = OrganizationID.number(UInt8.random(in: 0..<3, using: &self)).description
+    let number = UInt8.random(in: 0..<3, using: &self)
+    let organization = OrganizationID.number(number).description
     if chance(50) { return .object(["organizations": .object([organization: .null])]) }
     var members: [String: JSONValue] = ["plan": .string(chance(2) ? "plus" : "free")]
     if chance(4) {
@@ -143,13 +144,13 @@ extension SeededGenerator {
     } else if !chance(5) {
       let project = UInt8.random(in: 0..<4, using: &self)
       members["projects"] = .object([
-        ProjectID.number(project).description: chance(8) ? .null : self.project(project)
+        ProjectID.number(project).description: chance(8) ? .null : self.project(project, of: number)
       ])
     }
     return .object(["organizations": .object([organization: .object(members)])])
   }
 
-  private mutating func project(_ number: UInt8) -> JSONValue {
+  private mutating func project(_ number: UInt8, of organization: UInt8) -> JSONValue {
     var members: [String: JSONValue] = ["environment": .string(chance(2) ? "live" : "test")]
     if chance(3) {
       members["panic_mode"] =
@@ -160,7 +161,8 @@ extension SeededGenerator {
     }
     if chance(3) { members["rules"] = chance(9) ? .null : rules() }
     if chance(2) {
-      let key = 6 * Int(number) + Int.random(in: 0..<6, using: &self)
+      // No two projects have the same key.
+      let key = 24 * Int(organization) + 6 * Int(number) + Int.random(in: 0..<6, using: &self)
       members["api_keys"] = .object([
         "key_\(key)": chance(3)
           ? .null
@@ -193,4 +195,4 @@ extension SeededGenerator {
   }
 }
 
-private let keyHashes = (0..<24).map { hash(apiKey($0)) }
+private let keyHashes = (0..<72).map { hash(apiKey($0)) }
