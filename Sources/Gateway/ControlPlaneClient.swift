@@ -35,6 +35,8 @@ struct ControlPlaneClient: Sendable {
       timeout: .init(connect: TimeAmount(timing.connect), read: TimeAmount(timing.silence)),
       decompression: .enabled(limit: .size(largestSnapshot)))
     configuration.httpVersion = .http1Only
+    // When to try again is decided here.
+    configuration.connectionPool.retryConnectionEstablishment = false
     return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
   }
 
