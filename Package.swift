@@ -15,7 +15,8 @@ let serviceLifecycle: Target.Dependency = .product(
 let package = Package(
   name: "signalbox",
   products: [
-    .executable(name: "signalbox", targets: ["signalbox"])
+    .executable(name: "signalbox", targets: ["signalbox"]),
+    .library(name: "Gateway", targets: ["Gateway"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -46,6 +47,18 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "Domain", swiftSettings: strict),
     .target(name: "ConfigurationFeed", dependencies: ["Domain", "JSON"], swiftSettings: strict),
+    .target(
+      name: "Gateway",
+      dependencies: [
+        "ConfigurationFeed", "Cryptography", "Domain", "JSON",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
     .target(name: "Mail", dependencies: ["CCurl"], swiftSettings: strict),
     .target(
       name: "Identity",
@@ -99,6 +112,20 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // A whole gateway, for reading and for trying out (ops/gateways.md).
+    .executableTarget(
+      name: "example-gateway",
+      dependencies: [
+        "Gateway", hummingbird, serviceLifecycle,
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOFoundationCompat", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      path: "Examples/gateway", swiftSettings: strict),
+
     // What `make bench` holds our reads against.
     .executableTarget(
       name: "bare-hummingbird",
@@ -143,6 +170,16 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "CJansson"], swiftSettings: strict),
+    .testTarget(
+      name: "GatewayTests",
+      dependencies: [
+        "Gateway", "ConfigurationFeed", "Cryptography", "Domain", "JSON",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "ConfigurationFeedTests", dependencies: ["ConfigurationFeed", "Domain", "JSON"],
       swiftSettings: strict),

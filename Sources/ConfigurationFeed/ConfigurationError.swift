@@ -30,7 +30,7 @@ package enum ConfigurationError: Error, Equatable, Sendable, CustomStringConvert
 }
 
 /// Lets errors of what is read inside of something tell where that is.
-func inside<Value>(
+package func inside<Value>(
   _ pointer: @autoclosure () -> String, _ body: () throws(ConfigurationError) -> Value
 ) throws(ConfigurationError) -> Value {
   do throws(ConfigurationError) {

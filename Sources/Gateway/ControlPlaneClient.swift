@@ -1,0 +1,113 @@
+import AsyncHTTPClient
+import FoundationEssentials
+import JSON
+import NIOCore
+import NIOHTTP1
+import NIOHTTPCompression
+
+/// The requests that a gateway makes.
+struct ControlPlaneClient: Sendable {
+  /// Why a request came to nothing, in words that hold no secret.
+  struct Failure: Error, Equatable, CustomStringConvertible {
+    let description: String
+    /// Of the reply, if there was one.
+    var status: UInt?
+  }
+
+  private let http: HTTPClient
+  private let base: String
+  private let token: String
+  private let timing: Timing
+
+  init(http: HTTPClient, configuration: GatewayConfiguration) {
+    self.http = http
+    var base = configuration.controlPlane
+    while base.last == "/" { base.removeLast() }
+    self.base = base
+    token = configuration.token
+    timing = configuration.timing
+  }
+
+  /// A client that notices when nothing arrives any more, and takes the token nowhere else.
+  static func httpClient(_ timing: Timing) -> HTTPClient {
+    var configuration = HTTPClient.Configuration(
+      redirectConfiguration: .disallow,
+      timeout: .init(connect: TimeAmount(timing.connect), read: TimeAmount(timing.silence)),
+      decompression: .enabled(limit: .size(largestSnapshot)))
+    configuration.httpVersion = .http1Only
+    // When to try again is decided here.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }
+
+  /// A document for many times what is planned for.
+  static let largestSnapshot = 1 << 30
+
+  /// The whole configuration.
+  func snapshot() async throws -> [UInt8] {
+    var request = self.request("snapshot")
+    request.headers.add(name: "Accept", value: "application/json")
+    request.headers.add(name: "Accept-Encoding", value: "gzip")
+    let response = try await send(request)
+    guard response.status == .ok else { throw failure(response, "snapshot") }
+    let body = try await response.body.collect(upTo: Self.largestSnapshot)
+    return Array(body.readableBytesView)
+  }
+
+  /// What happens after a position, as it happens.
+  func stream(after position: Int64) async throws -> HTTPClientResponse.Body {
+    var request = self.request("stream")
+    request.headers.add(name: "Accept", value: "text/event-stream")
+    request.headers.add(name: "Cache-Control", value: "no-store")
+    request.headers.add(name: "Last-Event-ID", value: "\(position)")
+    let response = try await send(request)
+    guard response.status == .ok else { throw failure(response, "stream") }
+    let type = response.headers.first(name: "Content-Type") ?? ""
+    guard type.lowercased().hasPrefix("text/event-stream") else {
+      throw Failure(description: "the stream is not text/event-stream")
+    }
+    return response.body
+  }
+
+  func acknowledge(_ body: JSONObject) async throws {
+    let response = try await post(body.bytes(), to: "ack")
+    guard 200..<300 ~= response.status.code else { throw failure(response, "ack") }
+    _ = try await response.body.collect(upTo: 1 << 16)
+  }
+
+  /// - Returns: status and body, whatever they are.
+  func sendEvidence(_ body: [UInt8]) async throws -> (status: UInt, body: [UInt8]) {
+    let response = try await post(body, to: "request-logs")
+    let body = try await response.body.collect(upTo: 16 << 20)
+    return (response.status.code, Array(body.readableBytesView))
+  }
+
+  private func post(_ body: [UInt8], to name: String) async throws -> HTTPClientResponse {
+    var request = self.request(name)
+    request.method = .POST
+    request.headers.add(name: "Content-Type", value: "application/json")
+    request.body = .bytes(body)
+    return try await send(request)
+  }
+
+  private func request(_ name: String) -> HTTPClientRequest {
+    var request = HTTPClientRequest(url: "\(base)/v1/dataplane/\(name)")
+    request.headers.add(name: "Authorization", value: "Bearer \(token)")
+    request.headers.add(name: "User-Agent", value: "signalbox-gateway")
+    return request
+  }
+
+  private func send(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+    try await http.execute(request, timeout: TimeAmount(timing.reply))
+  }
+
+  private func failure(_ response: HTTPClientResponse, _ name: String) -> Failure {
+    let code = response.status.code
+    let reason =
+      switch code {
+      case 401, 403: "the gateway token is not accepted"
+      default: response.status.reasonPhrase
+      }
+    return Failure(description: "\(name): \(code), \(reason)", status: code)
+  }
+}
