@@ -37,6 +37,8 @@ let package = Package(
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
     .systemLibrary(
       name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
     .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
@@ -60,7 +62,8 @@ let package = Package(
     .target(
       name: "ControlPlane",
       dependencies: [
-        "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography", "JSON", hummingbird,
+        "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography", "Compression", "JSON",
+        hummingbird,
         serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -81,6 +84,7 @@ let package = Package(
         .embedInCode("Migrations/0005_sole_reader.sql"),
         .embedInCode("Migrations/0006_rules.sql"),
         .embedInCode("Migrations/0007_gateway_tokens.sql"),
+        .embedInCode("Migrations/0008_request_logs.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),
@@ -146,7 +150,7 @@ let package = Package(
       name: "ControlPlaneTests",
       dependencies: [
         "Support", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
-        "Cryptography", "JSON", hummingbird,
+        "Cryptography", "Compression", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),

@@ -60,6 +60,8 @@ package struct ControlPlane: Sendable {
       observer: Observer(tail: tail, metrics: metrics), logger: logger)
     let reads = TableReads(tail: tail, reader: connections.reader)
     let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
+    let requestLogs = RequestLogStore(
+      pool: connections.evidence, plans: configuration.plans, logger: logger)
     let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
     let identities = IdentityVerifier(
       providers: configuration.identityProviders
@@ -81,9 +83,10 @@ package struct ControlPlane: Sendable {
       personalData: PersonalData(
         pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
-      hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits)
+      hasher: configuration.hasher, plans: configuration.plans, requestLogs: requestLogs,
+      limiter: configuration.rateLimits)
     background = [
-      serviceTokenUses, UntilShutdown { await mail.run() },
+      serviceTokenUses, requestLogs, UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
 
@@ -100,6 +103,8 @@ package struct ControlPlane: Sendable {
       OnboardingRoutes(services: services),
       AccountRoutes(services: services),
       GatewayTokenRoutes(services: services),
+      RequestLogRoutes(services: services),
+      ReplayRoutes(services: services),
       AuditEventRoutes(services: services),
       EventRoutes(services: services),
       DocumentRoutes(),
@@ -156,6 +161,8 @@ private struct Connections: Service {
   let tail: Connection
   let reader: Reader
   let pool: Pool
+  /// For evidence, which comes in masses; closed by its store.
+  let evidence: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -173,6 +180,7 @@ private struct Connections: Service {
     tail = Connection(options: writing, name: "tail")
     reader = Reader(options: database, connections: readers)
     pool = Pool(options: working, minimum: 0, maximum: 4)
+    evidence = Pool(options: working, minimum: 0, maximum: 2)
     writer.start()
     tail.start()
   }

@@ -10,6 +10,7 @@ extension Migrator {
     migration(5, "sole_reader", PackageResources._005_sole_reader_sql),
     migration(6, "rules", PackageResources._006_rules_sql),
     migration(7, "gateway_tokens", PackageResources._007_gateway_tokens_sql),
+    migration(8, "request_logs", PackageResources._008_request_logs_sql),
   ])
 
   private static func migration(_ number: Int32, _ name: String, _ sql: [UInt8]) -> Migration {

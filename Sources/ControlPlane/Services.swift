@@ -13,6 +13,7 @@ package struct Services: Sendable {
   let invitationMail: InvitationMail
   package let hasher: TokenHasher
   let plans: PlanCatalog
+  package let requestLogs: RequestLogStore
   let limiter: RateLimiter
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
@@ -21,7 +22,7 @@ package struct Services: Sendable {
   init(
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
-    hasher: TokenHasher, plans: PlanCatalog, limiter: RateLimiter
+    hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -29,6 +30,7 @@ package struct Services: Sendable {
     self.invitationMail = invitationMail
     self.hasher = hasher
     self.plans = plans
+    self.requestLogs = requestLogs
     self.limiter = limiter
     self.commands = commands
     self.reads = reads

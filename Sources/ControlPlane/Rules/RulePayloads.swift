@@ -41,6 +41,32 @@ struct CreateRulePayload {
       "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
       otherwise: "must be an id that starts with prj_"
     ).flatMap { ProjectID($0) }
+    let fields = RuleFields(reader, now: now)
+    try reader.finish()
+    guard let match = fields.match, let effect = fields.effect else {
+      throw Problem.invalid([RuleFields.missing(at: "")])
+    }
+    self.match = match
+    self.effect = effect
+    (note, expiresAt) = (fields.note, fields.expiresAt)
+  }
+}
+
+/// What a rule says, wherever one is written: exactly one of `network`, `country`, `region`, or `provider` with `model`.
+struct RuleFields {
+  /// Nil when the rule is about nothing, or something was wrong.
+  let match: Rule.Match?
+  let effect: Rule.Effect?
+  let note: String?
+  let expiresAt: Timestamp?
+
+  /// What is wrong with a rule that is about nothing.
+  static func missing(at pointer: String) -> Problem.Detail {
+    .init(
+      .pointer("\(pointer)/network"), "required", "one of network, country, region and model is required")
+  }
+
+  init(_ reader: PayloadReader, now: Timestamp) {
     let network = reader.optionalString(
       "network", TextRules(2...49), where: { Network($0) != nil },
       otherwise: "must be an IPv4 or IPv6 network such as 10.0.0.0/8 or 2001:db8::/32"
@@ -55,7 +81,7 @@ struct CreateRulePayload {
       "model", TextRules(1...ModelPattern.longest), where: { ModelPattern($0) != nil },
       otherwise: "must be a model's name in visible ASCII, in which * stands for anything"
     ).flatMap { ModelPattern($0) }
-    let effect = reader.choice("effect", of: Rule.Effect.self)
+    effect = reader.choice("effect", of: Rule.Effect.self)
     note = reader.optionalString("note", .reason)
     expiresAt = reader.optionalFuture("expires_at", after: now)
     let matches: [Rule.Match] =
@@ -67,14 +93,7 @@ struct CreateRulePayload {
     } else if matches.count > 1 {
       reader.refuse("network", "choice", "a rule is about one thing: network, country, region or model")
     }
-    try reader.finish()
-    guard matches.count == 1, let match = matches.first, let effect else {
-      throw Problem.invalid([
-        .init(.pointer("/network"), "required", "one of network, country, region and model is required")
-      ])
-    }
-    self.match = match
-    self.effect = effect
+    match = matches.first
   }
 }
 

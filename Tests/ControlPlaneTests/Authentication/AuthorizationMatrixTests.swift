@@ -31,6 +31,9 @@ import Testing
       #"{"name":"A","role":"viewer","expires_at":"\#(world.nextMonth)"}"#
     case "rotateServiceToken": #"{"grace_seconds":60}"#
     case "changePlan": #"{"plan_tier":"plus"}"#
+    case "reportRequestLogs": "[]"
+    case "replayRules":
+      #"{"rules":[],"from":"2020-01-01T00:00:00Z","to":"\#(world.nextMonth)"}"#
     case "createGatewayToken": #"{"name":"A"}"#
     case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
     default: nil
@@ -181,6 +184,7 @@ struct World: Sendable {
   let invitation: String
   let serviceToken: String
   let rule: String
+  let log: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -224,6 +228,10 @@ struct World: Sendable {
       "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
     gateway = plane.client.with(token: try await plane.client.makeGatewayToken().secret)
+    let record = EvidenceRecord(project: project, model: Self.mark)
+    log = record.id
+    let reported = try await gateway.post("/v1/dataplane/request-logs", "[\(record.text)]")
+    #expect(try reported.json["accepted"]?.integer == 1, "\(reported.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -238,6 +246,7 @@ struct World: Sendable {
     invitation = other.invitation
     serviceToken = other.serviceToken
     rule = other.rule
+    log = other.log
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -259,14 +268,14 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let path = operation.path
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
-      .replacing("{rule}", with: rule).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
+      .replacing("{rule}", with: rule).replacing("{log}", with: log).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
       .replacing(
         "{token}",
         with: operation.isTenant
           ? serviceToken
           : operation.permission == "platform-admin"
             ? "gtw_00000000000000000000000000" : "pat_00000000000000000000000000")
-    let query = dryRun && operation.method != "GET" && operation.id != "evaluateRules" ? "?dry_run=true" : ""
+    let query = dryRun && !operation.isReadOnly ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       headers: ["If-Match": "*"])

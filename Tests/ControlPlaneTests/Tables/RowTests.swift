@@ -24,6 +24,7 @@ import Testing
     IPRuleTable.table.name: IPRuleTable.table.columns.map(\.name),
     GeoRuleTable.table.name: GeoRuleTable.table.columns.map(\.name),
     ModelRuleTable.table.name: ModelRuleTable.table.columns.map(\.name),
+    RequestLogTable.name: RequestLogTable.columns,
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]
@@ -108,7 +109,8 @@ import Testing
         """
         SELECT table_name::text, column_name::text FROM information_schema.columns \
         JOIN information_schema.tables USING (table_schema, table_name) \
-        WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' \
+        AND NOT (SELECT relispartition FROM pg_class WHERE oid = quote_ident(table_name)::regclass)
         """, deadline: .soon)
       var columns: [String: [String]] = [:]
       for row in rows {
