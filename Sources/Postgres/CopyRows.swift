@@ -23,24 +23,27 @@ package struct CopyRows: Sendable {
 
   package mutating func appendNull() { append(bigEndian: Int32(-1)) }
 
-  package mutating func append(_ uuid: UUID) {
+  package mutating func append(_ uuid: UUID?) {
+    guard let uuid else { return appendNull() }
     append(bigEndian: Int32(16))
     withUnsafeBytes(of: uuid.uuid) { bytes.append(contentsOf: $0) }
   }
 
-  package mutating func append(_ number: Int64) {
+  package mutating func append(_ number: Int64?) {
+    guard let number else { return appendNull() }
     append(bigEndian: Int32(8))
     append(bigEndian: number)
   }
 
-  package mutating func append(_ number: Int32) {
+  package mutating func append(_ number: Int32?) {
+    guard let number else { return appendNull() }
     append(bigEndian: Int32(4))
     append(bigEndian: number)
   }
 
   /// `timestamptz`: microseconds since 2000-01-01.
   package mutating func append(_ time: TimestampTZ) {
-    append(time.microsecondsSinceUnixEpoch - 946_684_800_000_000)
+    append(Int64?(time.microsecondsSinceUnixEpoch - 946_684_800_000_000))
   }
 
   /// `text`, in UTF-8 without U+0000.
@@ -49,8 +52,8 @@ package struct CopyRows: Sendable {
     bytes.append(contentsOf: text)
   }
 
-  package mutating func append(text: String) {
-    var text = text
+  package mutating func append(text: String?) {
+    guard var text else { return appendNull() }
     text.withUTF8 { append(text: UnsafeRawBufferPointer($0)) }
   }
 

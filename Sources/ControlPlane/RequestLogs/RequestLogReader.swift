@@ -104,52 +104,38 @@ struct RequestLogReader {
     rows.append(TimestampTZ(time ?? times.lowerBound))
     rows.append(log?.uuid ?? Self.nobody)
     rows.append(project?.uuid ?? Self.nobody)
-    write((id(.keyID) as LoggedKeyID?)?.uuid, to: &rows)
+    let key: LoggedKeyID? = id(.keyID)
+    rows.append(key?.uuid)
     let decision: RequestLog.Decision? = choice(.decision, isRequired: true)
     let reason: RequestLog.Reason? = choice(.reason)
     if decision == .block, reason == nil, values[Field.reason.rawValue] == nil {
       refuse(Field.reason.rawValue, "required", "says what blocked the request")
     }
-    write(decision?.rawValue, to: &rows)
-    write(reason?.rawValue, to: &rows)
-    write((id(.ruleID) as RuleID?)?.uuid, to: &rows)
+    rows.append(text: decision?.rawValue)
+    rows.append(text: reason?.rawValue)
+    let rule: RuleID? = id(.ruleID)
+    rows.append(rule?.uuid)
     text(.route, 1...200, to: &rows)
     text(.provider, 1...50, isRequired: true, to: &rows)
     text(.model, 1...ModelPattern.longest, isRequired: true, to: &rows)
     let country = country()
-    write(country?.description, to: &rows)
+    rows.append(text: country?.description)
     let region: Region? = choice(.region)
-    write((region ?? country?.region)?.rawValue, to: &rows)
+    rows.append(text: (region ?? country?.region)?.rawValue)
     if let address = address() {
       rows.append(address: address.bits, isIPv4: address.isIPv4)
     } else {
       rows.appendNull()
     }
     for field in [Field.tokensRequested, .tokensIn, .tokensOut, .costMicroUSD] {
-      write(integer(field, 0...Self.largestNumber), to: &rows)
+      rows.append(integer(field, 0...Self.largestNumber))
     }
-    if let status = integer(.status, 100...599) {
-      rows.append(Int32(status))
-    } else {
-      rows.appendNull()
-    }
-    write(integer(.latency, 0...Self.largestNumber), to: &rows)
+    rows.append(integer(.status, 100...599).map { Int32($0) })
+    rows.append(integer(.latency, 0...Self.largestNumber))
     rows.append(
       integer(.configurationPosition, 0...QueryReader.largestInteger, isRequired: true) ?? 0)
     guard let project, let time else { return nil }
     return (project.uuid, owner != nil, time)
-  }
-
-  private func write(_ uuid: UUID?, to rows: inout CopyRows) {
-    if let uuid { rows.append(uuid) } else { rows.appendNull() }
-  }
-
-  private func write(_ text: String?, to rows: inout CopyRows) {
-    if let text { rows.append(text: text) } else { rows.appendNull() }
-  }
-
-  private func write(_ number: Int64?, to rows: inout CopyRows) {
-    if let number { rows.append(number) } else { rows.appendNull() }
   }
 
   // MARK: Values

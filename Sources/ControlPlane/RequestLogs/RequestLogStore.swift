@@ -44,10 +44,14 @@ package final class RequestLogStore: Service {
   ///
   /// - Throws: ``PostgresError``; then nothing was written, or all of it, and it can be sent again.
   func write(
-    _ batch: consuming RequestLogBatch, deadline: ContinuousClock.Instant
+    _ batch: RequestLogBatch, deadline: ContinuousClock.Instant
   ) async throws -> IngestOutcome {
+    var batch = batch
     let unknown = batch.unknownProjects
-    if !unknown.isEmpty { batch.complete(try await find(unknown, deadline)) }
+    if !unknown.isEmpty {
+      let owners = try await find(unknown, deadline)
+      batch.complete(owners)
+    }
     let (count, refused) = (batch.count, batch.refused)
     guard count > 0 else { return IngestOutcome(accepted: 0, duplicates: 0, refused: refused) }
     try await addPartitions(for: batch.days, deadline)
