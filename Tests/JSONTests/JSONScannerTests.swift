@@ -48,9 +48,9 @@ import Testing
   @Test func `an error says where`() {
     let bytes = Array("{\"a\":1,\n \"b\":x}".utf8)
     let error = #expect(throws: JSONSyntaxError.self) {
-      try bytes.withUnsafeBytes { buffer throws(JSONSyntaxError) in
+      try bytes.withUnsafeBytes { buffer in
         var scanner = JSONScanner(buffer)
-        _ = try Self.members(&scanner)
+        return try Self.members(&scanner).count
       }
     }
     #expect(error?.line == 2)

@@ -73,16 +73,23 @@ package final class RequestLogStore: Service {
       try session.copyIn(
         "COPY \(stage) (\(columns)) FROM STDIN (FORMAT binary)", deadline: deadline,
         next: batch.chunks())
-      let results = try session.pipeline(
-        [
-          Query(
-            unchecked: """
-              INSERT INTO request_logs (\(columns)) SELECT \(columns) FROM \(stage) \
-              ON CONFLICT DO NOTHING
-              """),
-          "COMMIT",
-        ], deadline: deadline)
-      return results[0].affected
+      // In the order of the key: two batches with the same records wait for each other one way only.
+      let insert = """
+        INSERT INTO request_logs (\(columns)) SELECT \(columns) FROM \(stage) \
+        ORDER BY organization_id, occurred_at, log_id
+        """
+      do throws(PostgresError) {
+        // Nearly every batch is new, and then this is twice as fast.
+        return try session.pipeline(
+          ["SAVEPOINT new", Query(unchecked: insert), "COMMIT"], deadline: deadline)[1].affected
+      } catch {
+        guard case .uniqueViolation = error.kind else { throw error }
+        return try session.pipeline(
+          [
+            "ROLLBACK TO SAVEPOINT new", Query(unchecked: "\(insert) ON CONFLICT DO NOTHING"),
+            "COMMIT",
+          ], deadline: deadline)[1].affected
+      }
     }
   }
 

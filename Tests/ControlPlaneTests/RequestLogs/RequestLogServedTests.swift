@@ -66,11 +66,12 @@ import Testing
     try await TestControlPlane.with(replicas: 2) { planes in
       let world = try await EvidenceWorld(planes[0])
       let records = (0..<200).map { _ in EvidenceRecord(project: world.project) }
-      let body = "[\(records.map(\.text).joined(separator: ","))]"
       let token = world.gateway.token
       let outcomes = try await withThrowingTaskGroup(of: [Int64].self) { group in
         for sender in 0..<16 {
           let client = TestClient(http: planes[sender % 2].client.http, token: token)
+          // In ever another order, so that they meet.
+          let body = "[\(records.shuffled().map(\.text).joined(separator: ","))]"
           group.addTask {
             try await client.post("/v1/dataplane/request-logs", body).outcome
           }
