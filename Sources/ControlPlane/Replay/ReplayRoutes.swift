@@ -37,18 +37,19 @@ struct ReplayRoutes: RouteGroup {
     let workspace = try await reads.rows(RuleView.all(for: id, in: organization))
       .map { row throws(PostgresError) in try RuleRow(row) }.filter { $0.rule.projectID == nil }
     let draft = DraftRules(payload.rules, in: id, besides: workspace, at: now)
-    let run = Run(
-      organization: organization, project: id,
-      from: max(payload.from, try await member.oldestEvidence(services.plans)), to: payload.to,
-      reads: reads)
     let replay = Replay(
       Controls(rules: RuleSet(draft.rules), thresholds: project.thresholds),
       mostSamples: payload.samples)
+    let start = Run(
+      organization: organization, project: id,
+      from: max(payload.from, try await member.oldestEvidence(services.plans)), to: payload.to,
+      reads: reads, replay: replay)
     var response = Response(
       status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"])
     response.body = ResponseBody { writer in
+      var run = start
       do {
-        try await run.play(replay) { try await writer.write(ByteBuffer(bytes: $0)) }
+        while let line = try await run.next() { try await writer.write(ByteBuffer(bytes: line)) }
       } catch let error as PostgresError {
         // The status is sent already: the last line says what happened.
         try await writer.write(ByteBuffer(bytes: Self.failure(error)))
@@ -76,20 +77,36 @@ struct ReplayRoutes: RouteGroup {
     let to: Timestamp
     let reads: Reads
 
-    func play(_ replay: Replay, _ send: ([UInt8]) async throws -> Void) async throws {
-      let end = ContinuousClock.now + ReplayRoutes.time
-      var replay = replay
-      var last: RequestLogID?
-      while true {
-        let query = RequestLogTable.history(
-          of: project, in: organization, from: from, to: to, after: last,
-          limit: ReplayRoutes.pageSize)
-        let rows = try await reads.extended(to: min(end, .now + ReplayRoutes.pageTime)).rows(query)
-        (replay, last) = try await Self.added(rows, to: replay)
-        guard rows.count == Int(ReplayRoutes.pageSize), let until = last?.time else { break }
-        try await send(replay.progress(until: until).bytes() + [UInt8(ascii: "\n")])
-      }
-      try await send(replay.result(from: from, to: to).bytes() + [UInt8(ascii: "\n")])
+    private var replay: Replay
+    private var last: RequestLogID?
+    private var isOver = false
+    private let end = ContinuousClock.now + ReplayRoutes.time
+
+    init(
+      organization: OrganizationID, project: ProjectID, from: Timestamp, to: Timestamp,
+      reads: Reads, replay: Replay
+    ) {
+      self.organization = organization
+      self.project = project
+      self.from = from
+      self.to = to
+      self.reads = reads
+      self.replay = replay
+    }
+
+    /// What to say after one more page; nil when all is said.
+    mutating func next() async throws -> [UInt8]? {
+      guard !isOver else { return nil }
+      let query = RequestLogTable.history(
+        of: project, in: organization, from: from, to: to, after: last,
+        limit: ReplayRoutes.pageSize)
+      let rows = try await reads.extended(to: min(end, .now + ReplayRoutes.pageTime)).rows(query)
+      (replay, last) = try await Self.added(rows, to: replay)
+      isOver = rows.count < Int(ReplayRoutes.pageSize)
+      let line =
+        isOver
+        ? replay.result(from: from, to: to) : replay.progress(until: last?.time ?? from)
+      return line.bytes() + [UInt8(ascii: "\n")]
     }
 
     /// Away from the event loop, whose other connections would have to wait.

@@ -109,7 +109,7 @@ import Testing
       #expect(lines.dropLast().allSatisfy { $0["progress"] != nil })
       let result = try #require(lines.last?["result"])
       let expected = Self.byHand(sent, from, to)
-      #expect(lines.count > 1 == (expected.total >= 5000))
+      #expect((lines.count > 1) == (expected.total >= 5000))
       #expect(result["total"]?.integer == Int64(expected.total))
       #expect(result["would_be_blocked"]?.integer == Int64(expected.blocked.count))
       #expect(result["would_be_allowed"]?.integer == Int64(expected.allowed.count))
