@@ -62,7 +62,8 @@ let package = Package(
     .target(
       name: "ControlPlane",
       dependencies: [
-        "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography", "Compression", "JSON",
+        "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography", "Compression",
+        "JSON",
         hummingbird,
         serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),

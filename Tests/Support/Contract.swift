@@ -97,7 +97,9 @@ package struct Contract: Sendable {
     if type == "application/x-ndjson" {
       let lines = reply.body.split(separator: UInt8(ascii: "\n"))
       return lines.flatMap { line in
-        (try? JSONValue.parse(Array(line))).map { schema.violations($0, of: rule) } ?? ["is not JSON"]
+        (try? JSONValue.parse(Array(line))).map { schema.violations($0, of: rule) } ?? [
+          "is not JSON"
+        ]
       }
     }
     do {

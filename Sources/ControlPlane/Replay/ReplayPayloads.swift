@@ -57,7 +57,9 @@ struct DraftRules {
   private static let first = UInt64.max - UInt64(ReplayPayload.mostRules)
 
   /// - Parameter workspace: the rules of the whole workspace, which stay as they are.
-  init(_ draft: [RuleFields], in project: ProjectID, besides workspace: [RuleRow], at time: Timestamp) {
+  init(
+    _ draft: [RuleFields], in project: ProjectID, besides workspace: [RuleRow], at time: Timestamp
+  ) {
     var rules = Dictionary(uniqueKeysWithValues: workspace.map { ($0.id, $0.rule) })
     for (index, fields) in draft.enumerated() {
       guard let match = fields.match, let effect = fields.effect else { continue }

@@ -66,6 +66,7 @@ struct RequestLogBatch: Sendable {
       var index = 0
       var isOver = scanner.take("]")
       while !isOver {
+        guard index < Self.mostRecords else { throw Self.tooMany }
         try add(reader.record(&scanner, to: &rows, owners), at: index)
         index += 1
         isOver = scanner.take("]")
@@ -80,6 +81,7 @@ struct RequestLogBatch: Sendable {
         rest = rest[min(line.endIndex + 1, rest.endIndex)...]
         var scanner = JSONScanner(UnsafeRawBufferPointer(rebasing: line))
         if scanner.isAtEnd { continue }
+        guard index < Self.mostRecords else { throw Self.tooMany }
         let start = rows.count
         do throws(JSONSyntaxError) {
           let outcome = try reader.record(&scanner, to: &rows, owners)
@@ -94,7 +96,6 @@ struct RequestLogBatch: Sendable {
               errors: [.init(pointer: "", code: "malformed-json", detail: detail)]))
         }
         index += 1
-        guard index <= Self.mostRecords else { throw Self.tooMany }
       }
     }
   }
@@ -125,7 +126,8 @@ struct RequestLogBatch: Sendable {
           Refusal(
             index: record.index,
             errors: [
-              .init(pointer: "/project_id", code: "unknown-project", detail: "there is no such project")
+              .init(
+                pointer: "/project_id", code: "unknown-project", detail: "there is no such project")
             ]))
       }
     }

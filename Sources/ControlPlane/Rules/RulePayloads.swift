@@ -63,7 +63,8 @@ struct RuleFields {
   /// What is wrong with a rule that is about nothing.
   static func missing(at pointer: String) -> Problem.Detail {
     .init(
-      .pointer("\(pointer)/network"), "required", "one of network, country, region and model is required")
+      .pointer("\(pointer)/network"), "required",
+      "one of network, country, region and model is required")
   }
 
   init(_ reader: PayloadReader, now: Timestamp) {
@@ -91,7 +92,8 @@ struct RuleFields {
     if (provider == nil) != (model == nil) {
       reader.refuse(provider == nil ? "provider" : "model", "required", "is required")
     } else if matches.count > 1 {
-      reader.refuse("network", "choice", "a rule is about one thing: network, country, region or model")
+      reader.refuse(
+        "network", "choice", "a rule is about one thing: network, country, region or model")
     }
     match = matches.first
   }

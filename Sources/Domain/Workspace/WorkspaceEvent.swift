@@ -54,7 +54,8 @@ extension WorkspaceEvent {
   /// Every type of payload, each once: the catalog that decoding and the golden files go by.
   package static let payloadTypes: [any EventPayload.Type] =
     OrganizationEvent.payloadTypes + MemberEvent.payloadTypes + InvitationEvent.payloadTypes
-    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes + PlanEvent.payloadTypes
+    + ServiceTokenEvent.payloadTypes + ProjectEvent.payloadTypes + RuleEvent.payloadTypes
+    + PlanEvent.payloadTypes
     + OnboardingEvent.payloadTypes + AccountEvent.payloadTypes + GatewayTokenEvent.payloadTypes
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =

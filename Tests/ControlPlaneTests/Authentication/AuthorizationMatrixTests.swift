@@ -143,7 +143,9 @@ import Testing
     }
     for operation in try Self.secured.get() where operation.permission == "platform-admin" {
       let reply = try await world.send(operation, by: world.plane.client)
-      #expect(![401, 403, 422, 500].contains(reply.status), "\(operation.id): \(reply.status) \(reply.text)")
+      #expect(
+        ![401, 403, 422, 500].contains(reply.status),
+        "\(operation.id): \(reply.status) \(reply.text)")
     }
     for operation in try Self.secured.get() where operation.isTenant {
       let reply = try await world.send(operation, by: world.plane.client)
@@ -225,7 +227,8 @@ struct World: Sendable {
       #"{"name":"\#(Self.mark)","role":"viewer","expires_at":"\#(nextMonth)"}"#)
     serviceToken = try #require(token.json["id"]?.string, "\(token.text)")
     let ruled = try await owner.post(
-      "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#)
+      "\(path)/rules", #"{"provider":"openai","model":"o1","effect":"deny","note":"\#(Self.mark)"}"#
+    )
     rule = try #require(ruled.json["id"]?.string, "\(ruled.text)")
     gateway = plane.client.with(token: try await plane.client.makeGatewayToken().secret)
     let record = EvidenceRecord(project: project, model: Self.mark)
@@ -268,7 +271,9 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let path = operation.path
       .replacing("{organization}", with: organization).replacing("{project}", with: project)
-      .replacing("{rule}", with: rule).replacing("{log}", with: log).replacing("{user}", with: "\(target)").replacing("{invitation}", with: invitation)
+      .replacing("{rule}", with: rule).replacing("{log}", with: log).replacing(
+        "{user}", with: "\(target)"
+      ).replacing("{invitation}", with: invitation)
       .replacing(
         "{token}",
         with: operation.isTenant

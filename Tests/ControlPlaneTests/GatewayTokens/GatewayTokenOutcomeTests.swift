@@ -162,7 +162,8 @@ import Testing
     #expect(stored == 0)
   }
 
-  @Test func `a revoked token is refused on the very next request, on every replica`() async throws {
+  @Test func `a revoked token is refused on the very next request, on every replica`() async throws
+  {
     try await TestControlPlane.with(replicas: 2) { planes in
       for round in 0..<20 {
         let token = try await planes[round % 2].client.makeGatewayToken()

@@ -17,7 +17,8 @@ import Testing
     let path = "\(world.path)/projects/\(world.project)/rules:replay"
     let reply = try await world.owner.post(
       path,
-      #"{"rules":[{"effect":"deny","network":"10.0.0.0/33"},{"model":"a"}],"from":"x","to":7,"a":1}"#)
+      #"{"rules":[{"effect":"deny","network":"10.0.0.0/33"},{"model":"a"}],"from":"x","to":7,"a":1}"#
+    )
     #expect(reply.status == 422)
     #expect(
       try Set(reply.places) == [
@@ -37,7 +38,8 @@ import Testing
     let many = Array(repeating: #"{"effect":"deny","country":"DE"}"#, count: 5001)
     let tooMany = try await world.owner.post(
       path,
-      #"{"rules":[\#(many.joined(separator: ","))],"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}"#)
+      #"{"rules":[\#(many.joined(separator: ","))],"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}"#
+    )
     #expect(try tooMany.places == ["/rules"])
   }
 
@@ -57,7 +59,9 @@ import Testing
 
   // MARK: Accepted
 
-  @Test func `it agrees with deciding about every record by hand, and changes nothing`() async throws {
+  @Test func `it agrees with deciding about every record by hand, and changes nothing`()
+    async throws
+  {
     try await TestControlPlane.with { planes in
       let world = try await EvidenceWorld(planes[0])
       var random = SeededGenerator(seed: 11)
@@ -72,7 +76,8 @@ import Testing
       let reasons = RequestLog.Reason.allCases
       let sent = (0..<12_000).map { number -> EvidenceRecord in
         var record = EvidenceRecord(
-          project: world.project, at: now.advanced(by: -Int64.random(in: 0..<20 * Self.hour, using: &random)),
+          project: world.project,
+          at: now.advanced(by: -Int64.random(in: 0..<20 * Self.hour, using: &random)),
           model: ["gpt-4o", "gpt-4o-mini", "o1"].randomElement(using: &random) ?? "")
         record = record.with(
           "address", "\"10.\(Int.random(in: 0..<4, using: &random)).0.\(number % 256)\"")
@@ -86,7 +91,8 @@ import Testing
       }
       #expect(try await world.report(sent).outcome == [12_000, 0])
       let draft = [
-        #"{"network":"10.2.0.0/16","effect":"deny"}"#, #"{"network":"10.2.0.0/25","effect":"allow"}"#,
+        #"{"network":"10.2.0.0/16","effect":"deny"}"#,
+        #"{"network":"10.2.0.0/25","effect":"allow"}"#,
         #"{"country":"JP","effect":"allow"}"#, #"{"country":"FR","effect":"deny"}"#,
         #"{"provider":"openai","model":"gpt-4o*","effect":"deny"}"#,
         #"{"provider":"openai","model":"gpt-4o-mini","effect":"allow"}"#,

@@ -74,7 +74,9 @@ struct EvidenceWorld {
   }
 
   func list(_ query: String = "") async throws -> [String] {
-    try await owner.all("\(path)/request-logs?\(query)").compactMap { $0["id"]?.string }
+    try await owner.all("\(path)/request-logs\(query.isEmpty ? "" : "?")\(query)").compactMap {
+      $0["id"]?.string
+    }
   }
 }
 

@@ -93,7 +93,9 @@ import Testing
     let reply = try await world.gateway.post(
       Self.path, #"[\#(twice.text),7,"a",null,[{}],{}]"#)
     #expect(try reply.outcome == [0, 0, 0, 1, 2, 3, 4, 5])
-    #expect(try reply.recordErrors.prefix(5) == ["/model duplicate"] + Array(repeating: " type", count: 4))
+    #expect(
+      try reply.recordErrors.prefix(5) == ["/model duplicate"] + Array(repeating: " type", count: 4)
+    )
   }
 
   @Test(arguments: [
@@ -137,7 +139,10 @@ import Testing
     let world = try await EvidenceWorld(TestControlPlane.shared)
     let whole = Gzip.deflate(Array("[]".utf8))
     #expect(try await world.send(whole, encoding: "gzip").status == 200)
-    for body in [Array("[]".utf8), Array(whole.dropLast()), whole.dropLast(8) + [0, 0, 0, 0, 0, 0, 0, 0], whole + [1]] {
+    for body in [
+      Array("[]".utf8), Array(whole.dropLast()), whole.dropLast(8) + [0, 0, 0, 0, 0, 0, 0, 0],
+      whole + [1],
+    ] {
       let reply = try await world.send(body, encoding: "gzip")
       #expect(reply.status == 400, "\(reply.text)")
     }

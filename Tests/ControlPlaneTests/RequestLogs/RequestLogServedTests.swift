@@ -83,7 +83,8 @@ import Testing
     }
   }
 
-  @Test func `lines are taken, compressed or not, and a broken one is refused alone`() async throws {
+  @Test func `lines are taken, compressed or not, and a broken one is refused alone`() async throws
+  {
     let world = try await EvidenceWorld(TestControlPlane.shared)
     let records = (0..<3).map { _ in EvidenceRecord(project: world.project) }
     let lines = "\n\(records[0].text)\r\n \n\(records[1].text.dropLast())\n\(records[2].text) 7\n{}"
@@ -171,7 +172,8 @@ import Testing
         "SELECT max(relname)::text FROM pg_class WHERE relname LIKE 'request\\_logs\\_2%'",
         deadline: .soon)[0].decode(String.self)
       for statement in [
-        "SELECT FROM \(partition)", "UPDATE request_logs SET model = 'x'", "DELETE FROM request_logs",
+        "SELECT FROM \(partition)", "UPDATE request_logs SET model = 'x'",
+        "DELETE FROM request_logs",
       ] {
         #expect(throws: PostgresError.self) {
           try session.executeScript(statement, deadline: .soon)
