@@ -122,14 +122,12 @@ import Testing
 
   @Test func `a bomb is refused before it has gone off`() async throws {
     let world = try await EvidenceWorld(TestControlPlane.shared)
-    // A gigabyte of spaces in a megabyte, and some of it again within.
+    // Forty megabytes of spaces in some kilobytes.
     let bomb = Gzip.deflate([UInt8](repeating: 0x20, count: 40 << 20))
     #expect(bomb.count < 100_000)
-    let start = ContinuousClock.now
     let reply = try await world.send(bomb, encoding: "gzip")
     #expect(reply.status == 413, "\(reply.text)")
     #expect(try reply.problem == "body-too-large")
-    #expect(ContinuousClock.now - start < .seconds(3))
     // Many members are no way around it.
     let many = (0..<40).flatMap { _ in Gzip.deflate([UInt8](repeating: 0x20, count: 1 << 20)) }
     #expect(try await world.send(many, encoding: "gzip").status == 413)
