@@ -38,6 +38,8 @@ let package = Package(
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
     .systemLibrary(
       name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
     .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
     .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
@@ -75,7 +77,7 @@ let package = Package(
       name: "ControlPlane",
       dependencies: [
         "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
-        "JSON", hummingbird, serviceLifecycle,
+        "Compression", "JSON", hummingbird, serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -99,6 +101,7 @@ let package = Package(
         .embedInCode("Migrations/0009_configuration_feed.sql"),
         .embedInCode("Migrations/0010_api_keys.sql"),
         .embedInCode("Migrations/0011_provider_keys.sql"),
+        .embedInCode("Migrations/0012_request_logs.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),
@@ -195,7 +198,7 @@ let package = Package(
       name: "ControlPlaneTests",
       dependencies: [
         "Support", "ConfigurationFeed", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
-        "Cryptography", "JSON", hummingbird,
+        "Cryptography", "Compression", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -1,3 +1,45 @@
+CREATE FUNCTION public.add_request_log_partition(day date) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    DECLARE
+      partition text := 'request_logs_' || to_char(day, 'YYYYMMDD');
+    BEGIN
+      -- Replicas make the same partitions at the same time.
+      PERFORM pg_advisory_xact_lock(hashtext('request_logs'), 0);
+      IF to_regclass(partition) IS NULL THEN
+        -- Attaching keeps nobody from reading or writing meanwhile; making a partition would.
+        EXECUTE format('CREATE TABLE %I (LIKE request_logs INCLUDING ALL)', partition);
+        EXECUTE format(
+          'ALTER TABLE request_logs ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition,
+          to_char(day, 'YYYY-MM-DD"T00:00:00Z"'), to_char(day + 1, 'YYYY-MM-DD"T00:00:00Z"'));
+      END IF;
+    END
+    $$;
+
+CREATE FUNCTION public.drop_request_log_partitions(before date) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+    DECLARE
+      partition text;
+      dropped integer := 0;
+    BEGIN
+      PERFORM pg_advisory_xact_lock(hashtext('request_logs'), 0);
+      FOR partition IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'request_logs'::regclass
+          AND c.relname < 'request_logs_' || to_char(before, 'YYYYMMDD')
+        ORDER BY 1
+      LOOP
+        EXECUTE format('DROP TABLE %I', partition);
+        dropped := dropped + 1;
+      END LOOP;
+      RETURN dropped;
+    END
+    $$;
+
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -357,6 +399,33 @@ CREATE TABLE public.provider_keys (
 );
 
 ALTER TABLE ONLY public.provider_keys FORCE ROW LEVEL SECURITY;
+CREATE TABLE public.request_logs (
+    organization_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    log_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    key_id uuid,
+    decision text NOT NULL,
+    reason text,
+    rule_id uuid,
+    route text,
+    provider text NOT NULL,
+    model text NOT NULL,
+    country text,
+    region text,
+    client_address inet,
+    tokens_requested bigint,
+    tokens_in bigint,
+    tokens_out bigint,
+    cost_micro_usd bigint,
+    status integer,
+    latency_ms bigint,
+    configuration_position bigint NOT NULL,
+    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
+)
+PARTITION BY RANGE (occurred_at);
+
+ALTER TABLE ONLY public.request_logs FORCE ROW LEVEL SECURITY;
 
 CREATE VIEW public.rules WITH (security_invoker='true') AS
  SELECT ip_rules.organization_id,
@@ -588,6 +657,8 @@ ALTER TABLE ONLY public.provider_keys
 
 ALTER TABLE ONLY public.provider_keys
     ADD CONSTRAINT provider_keys_pkey PRIMARY KEY (organization_id, provider_key_id);
+ALTER TABLE ONLY public.request_logs
+    ADD CONSTRAINT request_logs_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
@@ -649,6 +720,7 @@ CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USI
 CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mode_until) WHERE (panic_mode_until IS NOT NULL);
 
 CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
+CREATE INDEX projects_project_id ON public.projects USING btree (project_id);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
@@ -759,11 +831,14 @@ CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox
 
 CREATE POLICY platform ON public.gateways USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
+CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
 CREATE POLICY platform_stream ON public.events AS RESTRICTIVE FOR INSERT WITH CHECK (((type ~~ 'gateway\_token.%'::text) = (organization_id = '7369676e-616c-626f-782e-73797374656d'::uuid)));
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.provider_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.request_logs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.service_token_lookups ENABLE ROW LEVEL SECURITY;
 
@@ -798,6 +873,7 @@ CREATE POLICY tenant ON public.organizations USING ((( SELECT public.signalbox_i
 CREATE POLICY tenant ON public.projects USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.provider_keys USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+CREATE POLICY tenant ON public.request_logs USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.service_token_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
@@ -820,6 +896,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO signalbox_app;
 GRANT SELECT,INSERT,DELETE ON TABLE public.configuration_changes TO signalbox_app;
 
 GRANT SELECT,UPDATE ON TABLE public.configuration_changes_floor TO signalbox_app;
+REVOKE ALL ON FUNCTION public.add_request_log_partition(day date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.add_request_log_partition(day date) TO signalbox_app;
+
+REVOKE ALL ON FUNCTION public.drop_request_log_partitions(before date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_request_log_partitions(before date) TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 
@@ -854,6 +935,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personal_access_tokens TO sign
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projects TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.provider_keys TO signalbox_app;
+GRANT SELECT,INSERT ON TABLE public.request_logs TO signalbox_app;
 
 GRANT SELECT ON TABLE public.rules TO signalbox_app;
 

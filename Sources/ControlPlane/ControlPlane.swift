@@ -74,6 +74,8 @@ package struct ControlPlane: Sendable {
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
+    let requestLogs = RequestLogStore(
+      pool: connections.evidence, plans: configuration.plans, logger: logger)
     let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
     let identities = IdentityVerifier(
       providers: configuration.identityProviders
@@ -95,11 +97,13 @@ package struct ControlPlane: Sendable {
       personalData: PersonalData(
         pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
-      hasher: configuration.hasher, plans: configuration.plans, limiter: configuration.rateLimits,
+      hasher: configuration.hasher, plans: configuration.plans, requestLogs: requestLogs,
+      limiter: configuration.rateLimits,
       vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher))
     let listener = connections.listener
     background = [
-      serviceTokenUses, PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
+      serviceTokenUses, requestLogs,
+      PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       liveConfiguration, gatewayReports,
       UntilShutdown { await liveConfiguration.listen(listener) },
       UntilShutdown { await mail.run() },
@@ -121,6 +125,8 @@ package struct ControlPlane: Sendable {
       OnboardingRoutes(services: services),
       AccountRoutes(services: services),
       GatewayTokenRoutes(services: services),
+      RequestLogRoutes(services: services),
+      ReplayRoutes(services: services),
       AuditEventRoutes(services: services),
       EventRoutes(services: services),
       DataPlaneRoutes(
@@ -189,6 +195,8 @@ private struct Connections: Service {
   /// What other replicas append.
   let listener: Listener
   let pool: Pool
+  /// For evidence, which comes in masses; closed by its store.
+  let evidence: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -207,6 +215,7 @@ private struct Connections: Service {
     reader = Reader(options: database, connections: readers)
     listener = Listener(options: working, channels: [EventLog.channel])
     pool = Pool(options: working, minimum: 0, maximum: 4)
+    evidence = Pool(options: working, minimum: 0, maximum: 2)
     writer.start()
     tail.start()
   }

@@ -16,6 +16,7 @@ package struct Services: Sendable {
   /// Gateways have its pepper, which recognises nothing else.
   package let apiKeyHasher: TokenHasher
   let plans: PlanCatalog
+  package let requestLogs: RequestLogStore
   let limiter: RateLimiter
   package let vault: ProviderKeyVault
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
@@ -27,7 +28,7 @@ package struct Services: Sendable {
   init(
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
-    hasher: TokenHasher, plans: PlanCatalog, limiter: RateLimiter,
+    hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter,
     vault: ProviderKeyVault
   ) {
     self.authorizer = authorizer
@@ -37,6 +38,7 @@ package struct Services: Sendable {
     self.hasher = hasher
     apiKeyHasher = TokenHasher(pepper: hasher.derivedKey(for: "api-keys"))
     self.plans = plans
+    self.requestLogs = requestLogs
     self.limiter = limiter
     self.vault = vault
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))

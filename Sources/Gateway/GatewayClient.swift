@@ -99,7 +99,9 @@ public final class GatewayClient: Sendable {
     let evaluator = Controls(
       providers: controls.organization.providers,
       isExhausted: controls.organization.remaining.map { $0 <= 0 } ?? false,
-      isPanicking: project.panicMode?.isOn(at: time) ?? false, rules: controls.compiled.rules,
+      panicMode: project.panicMode.map {
+        Project.PanicMode(reason: nil, since: $0.since, by: .system, until: $0.until)
+      }, rules: controls.compiled.rules,
       thresholds: project.thresholds)
     let description = RequestDescription(
       address: request.address, country: request.country, provider: request.provider,

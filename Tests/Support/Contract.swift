@@ -20,6 +20,11 @@ package struct Contract: Sendable {
     /// What it needs: `none`, `authenticated`, `person`, `platform-admin`, or a permission in the workspace.
     package var permission: String { value["x-permission"]?.string ?? "" }
 
+    /// Whether it keeps nothing of what it is sent in the log, and so knows no dry run.
+    package var isReadOnly: Bool {
+      method == "GET" || permission == "gateway" || value["x-read-only"] == .bool(true)
+    }
+
     /// Whether platform admins may, who are no members.
     package var isForPlatformAdmins: Bool { value["x-platform-admin"] == .bool(true) }
   }
@@ -89,6 +94,14 @@ package struct Contract: Sendable {
     guard let media = content[type] else { return ["has the undescribed type '\(type)'"] }
     guard let rule = media["schema"], type.hasSuffix("json") else { return [] }
     guard !reply.body.isEmpty else { return [] }
+    if type == "application/x-ndjson" {
+      let lines = reply.body.split(separator: UInt8(ascii: "\n"))
+      return lines.flatMap { line in
+        (try? JSONValue.parse(Array(line))).map { schema.violations($0, of: rule) } ?? [
+          "is not JSON"
+        ]
+      }
+    }
     do {
       return schema.violations(try JSONValue.parse(reply.body), of: rule)
     } catch {

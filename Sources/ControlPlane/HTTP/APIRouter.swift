@@ -1,6 +1,16 @@
 package import HTTPTypes
 package import Hummingbird
 
+/// What an operation takes for a body, besides JSON.
+struct BodyRules: Sendable {
+  /// Newline-delimited JSON: one value on each line.
+  var allowsNDJSON = false
+  /// `Content-Encoding: gzip`; whoever reads the body inflates it.
+  var allowsGzip = false
+  /// In bytes, as they are sent.
+  var maximum: Int
+}
+
 /// Where features register their routes. Hummingbird's own router knows neither 405 nor `Allow` and collapses paths, so
 /// it only takes part as this protocol: requests are matched once, by `RouteTable`.
 package final class APIRouter: RouterMethods {
@@ -15,7 +25,13 @@ package final class APIRouter: RouterMethods {
 
   package private(set) var entries: [Entry] = []
 
+  /// What paths take that is more than JSON within the common limit.
+  private(set) var bodyRules: [String: BodyRules] = [:]
+
   package init() {}
+
+  /// Says what the operations of a path take for a body.
+  func takes(_ rules: BodyRules, at path: String) { bodyRules[path] = rules }
 
   @discardableResult
   package func on<Responder: HTTPResponder>(

@@ -62,7 +62,7 @@ package struct HTTPFloor: HTTPResponder {
         response = early
       } else if let endpoint, let operation {
         var (request, context) = (request, context)
-        let body = try await body(of: &request, head, connection)
+        let body = try await body(of: &request, head, endpoint.bodyRules, connection)
         let exchange = Exchange(
           requestID: requestID, trace: head.trace, deadline: .now + handlerTime,
           clientAddress: client, userAgent: head.userAgent,
@@ -125,15 +125,22 @@ package struct HTTPFloor: HTTPResponder {
   /// The whole body, for methods that have one. On GET and HEAD it has no meaning (RFC 9110
   /// §9.3.1): the connection drains it.
   private func body(
-    of request: inout Request, _ head: RequestHead, _ connection: ClientConnection?
+    of request: inout Request, _ head: RequestHead, _ rules: BodyRules?,
+    _ connection: ClientConnection?
   ) async throws -> ByteBuffer {
     guard head.hasBody, request.method != .get, request.method != .head else {
       return ByteBuffer()
     }
     let isPatch = request.method == .patch
     let isJSON =
-      (head.contentType.map { MediaTypes.isJSON($0, allowMergePatch: isPatch) } ?? false)
-      && (head.contentEncoding.map { $0.lowercased() == "identity" } ?? true)
+      (head.contentType.map {
+        MediaTypes.isJSON($0, allowMergePatch: isPatch)
+          || rules?.allowsNDJSON == true && MediaTypes.isNDJSON($0)
+      } ?? false)
+      && (head.contentEncoding.map {
+        ["identity", rules?.allowsGzip == true ? "gzip" : nil].contains($0.lowercased())
+      } ?? true)
+    let maximumBody = rules?.maximum ?? maximumBody
     // A chunked body may turn out to be empty, and then has no type.
     if !isJSON, head.contentLength != nil { throw Problem(.unsupportedMediaType) }
     let tooLarge = Problem(.bodyTooLarge, members: ["limit": .integer(Int64(maximumBody))])

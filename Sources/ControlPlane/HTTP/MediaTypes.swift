@@ -32,7 +32,18 @@ enum MediaTypes {
     guard let type = parts.first?.trimmed.lowercased() else { return false }
     guard type == "application/json" || (allowMergePatch && type == "application/merge-patch+json")
     else { return false }
-    return parts.dropFirst().allSatisfy { parameter in
+    return isUTF8(parts.dropFirst())
+  }
+
+  /// Whether a `Content-Type` is newline-delimited JSON in UTF-8.
+  static func isNDJSON(_ contentType: String) -> Bool {
+    let parts = contentType.split(separator: ";", omittingEmptySubsequences: false)
+    return parts.first?.trimmed.lowercased() == "application/x-ndjson"
+      && isUTF8(parts.dropFirst())
+  }
+
+  private static func isUTF8(_ parameters: ArraySlice<Substring>) -> Bool {
+    parameters.allSatisfy { parameter in
       switch parameter.trimmed.lowercased() {
       case "", "charset=utf-8", "charset=\"utf-8\"": true
       default: false

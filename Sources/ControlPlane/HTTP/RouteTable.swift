@@ -9,6 +9,7 @@ final class Endpoint: Sendable {
   let allow: String
   /// Whether replies are not JSON: what is for people and for Prometheus is not negotiated.
   let servesText: Bool
+  let bodyRules: BodyRules?
   private let operations: [Operation]
   private let captures: [Capture]
   private let parameterNames: [String]
@@ -36,8 +37,9 @@ final class Endpoint: Sendable {
 
   init(
     template: String, responders: [HTTPRequest.Method: any HTTPResponder<APIContext>],
-    metrics: HTTPMetrics
+    bodyRules: BodyRules? = nil, metrics: HTTPMetrics
   ) {
+    self.bodyRules = bodyRules
     var responders = responders
     if responders[.head] == nil { responders[.head] = responders[.get] }
     self.template = template
@@ -152,7 +154,7 @@ struct RouteTable: Sendable {
       nodes[index].endpoint = Endpoint(
         template: path,
         responders: Dictionary(uniqueKeysWithValues: entries.map { ($0.method, $0.responder) }),
-        metrics: metrics)
+        bodyRules: router.bodyRules[path], metrics: metrics)
     }
     for index in nodes.indices {
       nodes[index].children.sort { [nodes] in nodes[$0].weight > nodes[$1].weight }

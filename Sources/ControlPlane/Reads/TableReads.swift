@@ -74,7 +74,7 @@ package struct Known<Value: Sendable>: Sendable {
 package struct Reads: Sendable {
   /// Everything up to this position is seen by every read.
   package let position: Int64
-  package let deadline: ContinuousClock.Instant
+  package private(set) var deadline: ContinuousClock.Instant
   fileprivate var scope: ReadScope
   fileprivate let tables: TableReads
 
@@ -108,6 +108,13 @@ package struct Reads: Sendable {
   /// Reads rows that are not worth remembering.
   package func rows(_ query: Query) async throws(PostgresError) -> Rows {
     try await tables.reader.pipeline([scope.setting, query], deadline: deadline)[1]
+  }
+
+  /// The same tables, for work that goes on behind the first byte of its reply.
+  package func extended(to deadline: ContinuousClock.Instant) -> Reads {
+    var reads = self
+    reads.deadline = deadline
+    return reads
   }
 
   /// The same tables, as somebody may see them.

@@ -98,6 +98,27 @@ struct RuleDraft {
   }
 }
 
+extension RuleDraft {
+  static let most = 5000
+
+  /// The member `rules`, of which no two are about the same; those that are wrong the reader knows.
+  static func set(_ reader: PayloadReader) -> [RuleDraft] {
+    let elements = reader.objects("rules", 0...most) ?? []
+    var rules: [RuleDraft] = []
+    var places: [Rule.Match: Int] = [:]
+    for (place, element) in elements.enumerated() {
+      guard let rule = RuleDraft(element, now: nil) else { continue }
+      if let other = places.updateValue(place, forKey: rule.match) {
+        element.refuse(
+          rule.match.kind == .model ? "model" : rule.match.kind.rawValue, "duplicate",
+          "/rules/\(other) is about the same")
+      }
+      rules.append(rule)
+    }
+    return rules
+  }
+}
+
 /// The body of `POST …/rules`: a rule, and the project that it is for, if it is for one.
 struct CreateRulePayload {
   let projectID: ProjectID?
@@ -119,27 +140,13 @@ struct CreateRulePayload {
 
 /// The body of `PUT …/projects/{project}/rules`: every rule that the project is to have.
 struct ReplaceRulesPayload {
-  private static let most = 5000
-
   let rules: [RuleDraft]
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    let elements = reader.objects("rules", 0...Self.most) ?? []
-    var rules: [RuleDraft] = []
-    var places: [Rule.Match: Int] = [:]
-    for (place, element) in elements.enumerated() {
-      guard let rule = RuleDraft(element, now: nil) else { continue }
-      if let other = places.updateValue(place, forKey: rule.match) {
-        element.refuse(
-          rule.match.kind == .model ? "model" : rule.match.kind.rawValue, "duplicate",
-          "/rules/\(other) is about the same")
-      }
-      rules.append(rule)
-    }
+    rules = RuleDraft.set(reader)
     try reader.finish()
-    self.rules = rules
   }
 }
 

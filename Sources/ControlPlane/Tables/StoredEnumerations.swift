@@ -11,6 +11,9 @@ extension PlanTier: StoredAsText {}
 extension Invitation.Status: StoredAsText {}
 extension Rule.Effect: StoredAsText {}
 extension Rule.Match.Kind: StoredAsText {}
+extension RequestLog.Decision: StoredAsText {}
+extension RequestLog.Reason: StoredAsText {}
+extension Region: StoredAsText {}
 
 /// A column with a text that this program does not know is an error, never a default.
 protocol StoredAsText: PostgresDecodable, RawRepresentable<String> {}

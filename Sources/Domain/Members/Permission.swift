@@ -23,12 +23,13 @@ package enum Permission: String, Sendable, CaseIterable {
   case planWrite = "plan:write"
   case auditRead = "audit:read"
   case eventRead = "event:read"
+  case requestLogRead = "request_log:read"
 
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
     case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .providerKeyRead,
-      .auditRead,
+      .auditRead, .requestLogRead,
       .eventRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
@@ -46,7 +47,7 @@ package enum Permission: String, Sendable, CaseIterable {
   package var isAboutProjects: Bool {
     switch self {
     case .organizationRead, .projectRead, .projectWrite, .panicModeWrite, .ruleRead, .ruleWrite,
-      .apiKeyRead, .apiKeyWrite, .providerKeyRead, .providerKeyWrite:
+      .apiKeyRead, .apiKeyWrite, .providerKeyRead, .providerKeyWrite, .requestLogRead:
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,

@@ -36,6 +36,9 @@ import Testing
       #"{"name":"A","role":"viewer","expires_at":"\#(world.nextMonth)"}"#
     case "rotateServiceToken": #"{"grace_seconds":60}"#
     case "changePlan": #"{"plan_tier":"plus"}"#
+    case "reportRequestLogs": "[]"
+    case "replayRules":
+      #"{"rules":[],"from":"2020-01-01T00:00:00Z","to":"\#(world.nextMonth)"}"#
     case "createGatewayToken": #"{"name":"A"}"#
     case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
     default: nil
@@ -189,6 +192,7 @@ struct World: Sendable {
   let serviceToken: String
   let rule: String
   let apiKey: String
+  let log: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -239,6 +243,10 @@ struct World: Sendable {
     let connected = try await owner.put(
       "\(path)/projects/\(project)/provider-keys/openai", #"{"key":"sk-\#(Self.mark)-1"}"#)
     #expect(connected.status == 201, "\(connected.text)")
+    let record = EvidenceRecord(project: project, model: Self.mark)
+    log = record.id
+    let reported = try await gateway.post("/v1/dataplane/request-logs", "[\(record.text)]")
+    #expect(try reported.json["accepted"]?.integer == 1, "\(reported.text)")
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -254,6 +262,7 @@ struct World: Sendable {
     serviceToken = other.serviceToken
     rule = other.rule
     apiKey = other.apiKey
+    log = other.log
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -274,7 +283,7 @@ struct World: Sendable {
     _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true
   ) async throws -> HTTPReply {
     let values = [
-      "organization": organization, "project": project, "rule": rule, "key": apiKey,
+      "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
       "provider": "openai",
       "user": "\(target)",
       "invitation": invitation,
@@ -284,8 +293,7 @@ struct World: Sendable {
           ? "gtw_00000000000000000000000000" : "pat_00000000000000000000000000",
     ]
     let path = values.reduce(operation.path) { $0.replacing("{\($1.key)}", with: $1.value) }
-    let isQuestion = operation.value["x-read-only"] != nil
-    let query = dryRun && operation.method != "GET" && !isQuestion ? "?dry_run=true" : ""
+    let query = dryRun && !operation.isReadOnly ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       headers: ["If-Match": "*"])

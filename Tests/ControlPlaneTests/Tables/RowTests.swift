@@ -30,6 +30,7 @@ import Testing
     APIKeyTable.table.name: APIKeyTable.table.columns.map(\.name),
     APIKeyLookupTable.table.name: APIKeyLookupTable.table.columns.map(\.name),
     ProviderKeyTable.table.name: ProviderKeyTable.table.columns.map(\.name),
+    RequestLogTable.name: RequestLogTable.columns,
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]
@@ -115,7 +116,8 @@ import Testing
         """
         SELECT table_name::text, column_name::text FROM information_schema.columns \
         JOIN information_schema.tables USING (table_schema, table_name) \
-        WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' \
+        AND NOT (SELECT relispartition FROM pg_class WHERE oid = quote_ident(table_name)::regclass)
         """, deadline: .soon)
       var columns: [String: [String]] = [:]
       for row in rows {

@@ -28,6 +28,7 @@ import Testing
     (.planWrite, [.owner, .billing]),
     (.auditRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.eventRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.requestLogRead, [.owner, .admin, .developer, .billing, .viewer]),
   ]
 
   /// Which roles somebody with a role may give and take, by hand too.

@@ -1,0 +1,134 @@
+import Compression
+import Domain
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import JSON
+import NIOCore
+import Postgres
+
+/// `/v1/dataplane/request-logs`, where gateways report; `/v1/organizations/{organization}/request-logs`: list, get.
+struct RequestLogRoutes: RouteGroup {
+  let services: Services
+
+  private static let reports = "/v1/dataplane/request-logs"
+
+  func add(to router: APIRouter) {
+    router.takes(
+      BodyRules(allowsNDJSON: true, allowsGzip: true, maximum: 8 << 20), at: Self.reports)
+    router.post("\(Self.reports)", use: ingest)
+    let logs = "/v1/organizations/{organization}/request-logs"
+    router.get("\(logs)", use: list)
+    router.get("\(logs)/{log}", use: get)
+  }
+
+  // MARK: From gateways
+
+  /// What a body may be when it is inflated.
+  private static let mostBytes = 32 << 20
+
+  private func ingest(request: Request, context: APIContext) async throws -> Reply {
+    _ = try await services.authorizer.gateway(request, context)
+    try QueryReader(request).finish()
+    let format: RequestLogBatch.Format =
+      request.headers[.contentType].map(MediaTypes.isNDJSON) == true ? .lines : .array
+    let isCompressed = request.headers[.contentEncoding]?.lowercased() == "gzip"
+    let (store, body, deadline) = (services.requestLogs, context.body, context.deadline)
+    // A large batch would keep the other connections of this event loop waiting.
+    return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+      let batch = try body.withUnsafeReadableBytes { bytes in
+        guard isCompressed else { return try Self.batch(bytes, format, store) }
+        return try Self.inflate(bytes).withUnsafeBytes { try Self.batch($0, format, store) }
+      }
+      return .json(try await store.write(batch, deadline: deadline).json.bytes())
+    }
+  }
+
+  private static func batch(
+    _ bytes: UnsafeRawBufferPointer, _ format: RequestLogBatch.Format, _ store: RequestLogStore
+  ) throws -> RequestLogBatch {
+    try RequestLogBatch(
+      bytes, format, owners: store.knownOwners, times: store.times(now: .now))
+  }
+
+  private static func inflate(_ bytes: UnsafeRawBufferPointer) throws(Problem) -> [UInt8] {
+    do throws(GzipError) {
+      return try Gzip.inflate(bytes, limit: mostBytes)
+    } catch {
+      switch error {
+      case .malformed: throw Problem(.malformedRequest, "the body is no gzip, or not whole")
+      case .tooLarge:
+        throw Problem(
+          .bodyTooLarge, "inflated, the body is too large",
+          members: ["limit": .integer(Int64(mostBytes))])
+      }
+    }
+  }
+
+  // MARK: To people
+
+  private func list(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .requestLogRead)
+    let organization = member.organizationID
+    let query = QueryReader(request)
+    var filter = RequestLogTable.Filter()
+    filter.projectID = query.id("project_id", of: Project.self)
+    filter.keyID = query.id("key_id", of: APIKey.self)
+    filter.decision = query.choice("decision")
+    filter.provider = query.string("provider", .provider)
+    filter.model = query.string("model", TextRules(1...ModelPattern.longest))
+    filter.from = query.time("from")
+    filter.to = query.time("to")
+    let page = try Page(
+      query, scope: "request-logs \(organization) \(filter)", sealer: services.cursors)
+    let rows = try await member.reads.rows(
+      RequestLogTable.list(
+        in: organization, filter, since: oldest(member),
+        after: page.afterID.map { RequestLogID($0) }, limit: page.fetchLimit))
+    return try page.reply(rows.map { try RequestLogRow($0) }) {
+      $0.log.json(organizationID: organization)
+    } place: {
+      $0.log.id.uuid.place
+    }
+  }
+
+  private func get(request: Request, context: APIContext) async throws -> Reply {
+    let member = try await services.authorizer.member(request, context, may: .requestLogRead)
+    try QueryReader(request).finish()
+    guard let id = context.pathParameters["log"].flatMap(RequestLogID.init), id.hasTime else {
+      throw Problem(.notFound)
+    }
+    let rows = try await member.reads.rows(
+      RequestLogTable.find(id, in: member.organizationID, since: oldest(member)))
+    guard let row = rows.first else { throw Problem(.notFound) }
+    // No ETag: evidence does not change.
+    return .json(
+      try RequestLogRow(row).log.json(organizationID: member.organizationID).bytes())
+  }
+
+  private func oldest(_ member: Membership) async throws -> Timestamp {
+    try await member.oldestEvidence(services.plans)
+  }
+}
+
+extension Membership {
+  /// What is older is not shown any more, although other workspaces' plans keep its partition.
+  func oldestEvidence(_ plans: PlanCatalog) async throws -> Timestamp {
+    let rows = try await reads.rows(RequestLogTable.retention(of: organizationID))
+    guard let row = rows.first else { throw Problem(.notFound) }
+    let days = try RequestLogTable.retentionDays(row, plans)
+    return Timestamp.now.advanced(by: -days * 86_400_000_000)
+  }
+}
+
+extension QueryReader {
+  /// An id of one kind of thing.
+  fileprivate func id<Entity: Identified>(
+    _ name: String, of type: Entity.Type
+  ) -> TypeID<Entity>? {
+    string(
+      name, TextRules(1...64), where: { TypeID<Entity>($0) != nil },
+      otherwise: "must be an id that starts with \(Entity.idPrefix)_"
+    ).flatMap { TypeID<Entity>($0) }
+  }
+}
