@@ -399,6 +399,7 @@ CREATE TABLE public.provider_keys (
 );
 
 ALTER TABLE ONLY public.provider_keys FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.request_logs (
     organization_id uuid NOT NULL,
     occurred_at timestamp with time zone NOT NULL,
@@ -426,6 +427,106 @@ CREATE TABLE public.request_logs (
 PARTITION BY RANGE (occurred_at);
 
 ALTER TABLE ONLY public.request_logs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.request_logs_20261125 (
+    organization_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    log_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    key_id uuid,
+    decision text NOT NULL,
+    reason text,
+    rule_id uuid,
+    route text,
+    provider text NOT NULL,
+    model text NOT NULL,
+    country text,
+    region text,
+    client_address inet,
+    tokens_requested bigint,
+    tokens_in bigint,
+    tokens_out bigint,
+    cost_micro_usd bigint,
+    status integer,
+    latency_ms bigint,
+    configuration_position bigint NOT NULL,
+    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
+);
+
+CREATE TABLE public.request_logs_20261126 (
+    organization_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    log_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    key_id uuid,
+    decision text NOT NULL,
+    reason text,
+    rule_id uuid,
+    route text,
+    provider text NOT NULL,
+    model text NOT NULL,
+    country text,
+    region text,
+    client_address inet,
+    tokens_requested bigint,
+    tokens_in bigint,
+    tokens_out bigint,
+    cost_micro_usd bigint,
+    status integer,
+    latency_ms bigint,
+    configuration_position bigint NOT NULL,
+    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
+);
+
+CREATE TABLE public.request_logs_20261127 (
+    organization_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    log_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    key_id uuid,
+    decision text NOT NULL,
+    reason text,
+    rule_id uuid,
+    route text,
+    provider text NOT NULL,
+    model text NOT NULL,
+    country text,
+    region text,
+    client_address inet,
+    tokens_requested bigint,
+    tokens_in bigint,
+    tokens_out bigint,
+    cost_micro_usd bigint,
+    status integer,
+    latency_ms bigint,
+    configuration_position bigint NOT NULL,
+    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
+);
+
+CREATE TABLE public.request_logs_20261128 (
+    organization_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    log_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    key_id uuid,
+    decision text NOT NULL,
+    reason text,
+    rule_id uuid,
+    route text,
+    provider text NOT NULL,
+    model text NOT NULL,
+    country text,
+    region text,
+    client_address inet,
+    tokens_requested bigint,
+    tokens_in bigint,
+    tokens_out bigint,
+    cost_micro_usd bigint,
+    status integer,
+    latency_ms bigint,
+    configuration_position bigint NOT NULL,
+    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
+);
 
 CREATE VIEW public.rules WITH (security_invoker='true') AS
  SELECT ip_rules.organization_id,
@@ -574,6 +675,14 @@ CREATE TABLE public.workspace_audit_events (
 
 ALTER TABLE ONLY public.workspace_audit_events FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261125 FOR VALUES FROM ('2026-11-25 00:00:00+00') TO ('2026-11-26 00:00:00+00');
+
+ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261126 FOR VALUES FROM ('2026-11-26 00:00:00+00') TO ('2026-11-27 00:00:00+00');
+
+ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261127 FOR VALUES FROM ('2026-11-27 00:00:00+00') TO ('2026-11-28 00:00:00+00');
+
+ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261128 FOR VALUES FROM ('2026-11-28 00:00:00+00') TO ('2026-11-29 00:00:00+00');
+
 ALTER TABLE ONLY public.api_key_lookups
     ADD CONSTRAINT api_key_lookups_lookup_id_key UNIQUE (lookup_id);
 
@@ -657,8 +766,21 @@ ALTER TABLE ONLY public.provider_keys
 
 ALTER TABLE ONLY public.provider_keys
     ADD CONSTRAINT provider_keys_pkey PRIMARY KEY (organization_id, provider_key_id);
+
 ALTER TABLE ONLY public.request_logs
     ADD CONSTRAINT request_logs_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
+
+ALTER TABLE ONLY public.request_logs_20261125
+    ADD CONSTRAINT request_logs_20261125_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
+
+ALTER TABLE ONLY public.request_logs_20261126
+    ADD CONSTRAINT request_logs_20261126_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
+
+ALTER TABLE ONLY public.request_logs_20261127
+    ADD CONSTRAINT request_logs_20261127_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
+
+ALTER TABLE ONLY public.request_logs_20261128
+    ADD CONSTRAINT request_logs_20261128_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
@@ -719,12 +841,21 @@ CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USI
 
 CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mode_until) WHERE (panic_mode_until IS NOT NULL);
 
-CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
 CREATE INDEX projects_project_id ON public.projects USING btree (project_id);
+
+CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
 CREATE INDEX workspace_audit_events_target ON public.workspace_audit_events USING btree (organization_id, target_id, "position");
+
+ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261125_pkey;
+
+ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261126_pkey;
+
+ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261127_pkey;
+
+ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261128_pkey;
 
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -831,13 +962,12 @@ CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox
 
 CREATE POLICY platform ON public.gateways USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
-CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
-
 CREATE POLICY platform_stream ON public.events AS RESTRICTIVE FOR INSERT WITH CHECK (((type ~~ 'gateway\_token.%'::text) = (organization_id = '7369676e-616c-626f-782e-73797374656d'::uuid)));
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.provider_keys ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.request_logs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.service_token_lookups ENABLE ROW LEVEL SECURITY;
@@ -873,6 +1003,7 @@ CREATE POLICY tenant ON public.organizations USING ((( SELECT public.signalbox_i
 CREATE POLICY tenant ON public.projects USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.provider_keys USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
 CREATE POLICY tenant ON public.request_logs USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.service_token_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
@@ -889,6 +1020,12 @@ ALTER TABLE public.workspace_audit_events ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA public TO signalbox_app;
 
+REVOKE ALL ON FUNCTION public.add_request_log_partition(day date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.add_request_log_partition(day date) TO signalbox_app;
+
+REVOKE ALL ON FUNCTION public.drop_request_log_partitions(before date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_request_log_partitions(before date) TO signalbox_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_key_lookups TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO signalbox_app;
@@ -896,11 +1033,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO signalbox_app;
 GRANT SELECT,INSERT,DELETE ON TABLE public.configuration_changes TO signalbox_app;
 
 GRANT SELECT,UPDATE ON TABLE public.configuration_changes_floor TO signalbox_app;
-REVOKE ALL ON FUNCTION public.add_request_log_partition(day date) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.add_request_log_partition(day date) TO signalbox_app;
-
-REVOKE ALL ON FUNCTION public.drop_request_log_partitions(before date) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.drop_request_log_partitions(before date) TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 
@@ -935,6 +1067,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personal_access_tokens TO sign
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projects TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.provider_keys TO signalbox_app;
+
 GRANT SELECT,INSERT ON TABLE public.request_logs TO signalbox_app;
 
 GRANT SELECT ON TABLE public.rules TO signalbox_app;
