@@ -7,7 +7,8 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 VENV := .build/contract
 PYTHON := $(VENV)/bin/python
 FORMAT := swift format
-TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests CryptographyTests PostgresTests MailTests IdentityTests EventStoreTests \
+TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests CryptographyTests CompressionTests \
+  PostgresTests MailTests IdentityTests EventStoreTests \
   ControlPlaneTests ContractTests FaultTests
 
 export SIGNALBOX_BOOTSTRAP_TOKEN ?= development

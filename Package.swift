@@ -172,6 +172,8 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "CJansson"], swiftSettings: strict),
     .testTarget(
       name: "GatewayTests",

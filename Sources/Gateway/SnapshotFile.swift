@@ -46,7 +46,7 @@ struct SnapshotFile: Sendable {
     guard file >= 0 else { throw Failure("create", new) }
     do throws(Failure) {
       var buffer: [UInt8] = []
-      for chunk in document.chunks {
+      for chunk in document.parts.lazy.map(\.bytes) {
         buffer += chunk
         guard buffer.count > 1 << 20 else { continue }
         try write(buffer, to: file, new)

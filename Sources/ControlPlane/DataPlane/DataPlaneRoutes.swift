@@ -12,6 +12,13 @@ struct DataPlaneRoutes: RouteGroup {
   let services: Services
   let configuration: LiveConfiguration
   let reports: GatewayReports
+  private let compressed = CompressedSnapshot()
+
+  init(services: Services, configuration: LiveConfiguration, reports: GatewayReports) {
+    self.services = services
+    self.configuration = configuration
+    self.reports = reports
+  }
 
   func add(to router: APIRouter) {
     router.get("/v1/dataplane/snapshot", use: snapshot)
@@ -32,11 +39,17 @@ struct DataPlaneRoutes: RouteGroup {
     var fields: HTTPFields = [
       .contentType: "application/json", .eTag: etag.description, .position: "\(document.position)",
     ]
+    fields[.vary] = "Accept-Encoding"
     if status.isStale { fields[.stale] = "true" }
+    if request.headers[.acceptEncoding].map(MediaTypes.acceptsGzip) ?? false {
+      fields[.contentEncoding] = "gzip"
+      let body = await compressed.gzip(document)
+      return Response(status: .ok, headers: fields, body: ResponseBody(byteBuffer: body))
+    }
     return Response(
       status: .ok, headers: fields,
       body: ResponseBody { writer in
-        for part in DocumentBuffers(document.chunks) { try await writer.write(part) }
+        for part in DocumentBuffers(document.parts) { try await writer.write(part) }
         try await writer.finish(nil)
       })
   }
@@ -81,15 +94,18 @@ struct DataPlaneRoutes: RouteGroup {
 private struct DocumentBuffers: Sequence, IteratorProtocol {
   private static let size = 65_536
 
-  private var chunks: DocumentChunks
+  private var parts: DocumentParts
 
-  init(_ chunks: DocumentChunks) {
-    self.chunks = chunks
+  init(_ parts: DocumentParts) {
+    self.parts = parts
   }
 
   mutating func next() -> ByteBuffer? {
     var buffer = ByteBuffer()
-    while buffer.readableBytes < Self.size, let chunk = chunks.next() { buffer.writeBytes(chunk) }
+    while buffer.readableBytes < Self.size, let part = parts.next() {
+      buffer.writeBytes(part.prefix)
+      buffer.writeBytes(part.piece)
+    }
     return buffer.readableBytes > 0 ? buffer : nil
   }
 }

@@ -24,6 +24,21 @@ enum MediaTypes {
     return best.accepted || accept.allSatisfy { $0 == " " || $0 == "," }
   }
 
+  /// Whether an `Accept-Encoding` value allows gzip (RFC 9110 §12.5.3).
+  static func acceptsGzip(_ value: String) -> Bool {
+    var all: Bool?
+    for item in value.split(separator: ",") {
+      let parts = item.split(separator: ";", omittingEmptySubsequences: false)
+      guard let accepted = quality(parts.dropFirst()) else { continue }
+      switch parts[0].trimmed.lowercased() {
+      case "gzip", "x-gzip": return accepted
+      case "*": all = accepted
+      default: continue
+      }
+    }
+    return all ?? false
+  }
+
   /// Whether a `Content-Type` is JSON in UTF-8; for a merge patch also
   /// `application/merge-patch+json` (RFC 7396 §4).
   static func isJSON(_ contentType: String, allowMergePatch: Bool) -> Bool {

@@ -1,3 +1,4 @@
+import Compression
 import ConfigurationFeed
 import Domain
 import EventStore
@@ -57,6 +58,31 @@ import Testing
   }
 
   // MARK: Followed
+
+  @Test func `a compressed snapshot is the same document, before and after a change`() async throws
+  {
+    try await TestControlPlane.with { planes in
+      let client = planes[0].client
+      let project = try await client.makeProject(in: client.makeOrganization())
+      let gateway = try await planes[0].gatewayClient()
+      for isOn in [true, false] {
+        _ = try await client.put("\(project)/panic-mode", #"{"enabled":\#(isOn)}"#)
+        let plain = try await gateway.get("/v1/dataplane/snapshot")
+        let packed = try await gateway.http.send(
+          "GET", "/v1/dataplane/snapshot",
+          headers: [
+            ("Authorization", "Bearer \(gateway.token ?? "")"),
+            ("Accept-Encoding", "br, gzip;q=0.5"),
+          ], body: nil)
+        #expect(packed["content-encoding"] == "gzip")
+        #expect(packed["etag"] == plain["etag"])
+        let inflated = try packed.body.withUnsafeBytes { bytes throws(GzipError) in
+          try Gzip.inflate(bytes, limit: plain.body.count)
+        }
+        #expect(inflated == plain.body)
+      }
+    }
+  }
 
   @Test func `every change arrives as what it changes, and nothing else does`() async throws {
     try await TestControlPlane.with { planes in
