@@ -1,4 +1,4 @@
-import Domain
+package import Domain
 
 /// Some bytes of the document: little that depends on what stands before it, then one thing that does not.
 package struct DocumentPart: Sendable {

@@ -32,6 +32,16 @@ enum ConfigurationChangeTable {
     """
   }
 
+  /// The log's end, in every row, and the changes behind a position; at least one row, which may hold no change.
+  static func changesAndHead(after position: Int64, limit: Int64) -> Query {
+    """
+    SELECT head.position AS head, organization_id, change.position, patch FROM event_log_head AS head \
+    LEFT JOIN LATERAL (SELECT organization_id, position, patch FROM configuration_changes \
+    WHERE position > \(position) ORDER BY position LIMIT \(limit)) AS change ON true \
+    ORDER BY change.position
+    """
+  }
+
   /// The position behind which every change is still there.
   static let floor: Query = "SELECT position FROM configuration_changes_floor"
 
@@ -55,6 +65,15 @@ enum ConfigurationChangeTable {
 }
 
 extension ConfigurationChangeRow {
+  /// A row of ``ConfigurationChangeTable/changesAndHead(after:limit:)``; nil when it holds no change.
+  init?(besidesHead row: Row) throws(PostgresError) {
+    let (_, organizationID, position, patch) = try row.decode(
+      (Int64, UUID?, Int64?, String?).self)
+    guard let organizationID, let position, let patch else { return nil }
+    self.init(
+      organizationID: OrganizationID(organizationID), position: position, patch: Array(patch.utf8))
+  }
+
   init(_ row: Row) throws(PostgresError) {
     let (organizationID, position, patch) = try row.decode((UUID, Int64, String).self)
     self.init(

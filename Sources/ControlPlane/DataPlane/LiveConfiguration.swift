@@ -49,6 +49,7 @@ package final class LiveConfiguration: Service {
     var framesBegin: Int64 = 0
     var status = Status(position: 0)
     var gateways: Set<GatewayTokenID> = []
+    var nextGatewayCheck = ContinuousClock.now
     var heartbeats = 0
     var isStopping = false
     /// Raised whenever there is something to look at.
@@ -240,25 +241,26 @@ package final class LiveConfiguration: Service {
   private func refresh() async throws {
     guard let position = state.withLock({ $0.document?.position }) else { return try await load() }
     var end = position
+    let gateways = try await goodGatewaysIfDue()
     while true {
       let reads = reads.known(deadline: .now + Self.patience)
-      // The head first: every change up to it is then among the rows.
-      let head = try await reads.rows(EventLog.head)[0].decode(Int64.self)
-      let gateways = try await goodGateways(reads)
       let rows = try await reads.rows(
-        ConfigurationChangeTable.changes(after: end, limit: Self.pageSize))
-      let changes = try rows.map { row throws(PostgresError) in try ConfigurationChangeRow(row) }
+        ConfigurationChangeTable.changesAndHead(after: end, limit: Self.pageSize))
+      let head = try rows[0].decode(Int64.self, column: "head")
+      let changes = try rows.compactMap { row throws(PostgresError) in
+        try ConfigurationChangeRow(besidesHead: row)
+      }
       for change in changes { try apply(change) }
       end = changes.last?.position ?? end
       let isAll = changes.count < Self.pageSize
       let position = isAll ? max(head, end) : end
       let isNews = state.withLock { state in
-        !changes.isEmpty || state.gateways != gateways || state.status.staleSince != nil
-          || state.status.position < position
+        !changes.isEmpty || gateways.map { $0 != state.gateways } ?? false
+          || state.status.staleSince != nil || state.status.position < position
       }
       if isNews {
         publish { state in
-          state.gateways = gateways
+          if let gateways { state.gateways = gateways }
           state.status = Status(position: max(position, state.status.position))
         }
       }
@@ -284,7 +286,7 @@ package final class LiveConfiguration: Service {
     let document = try await pool.withConnection(deadline: deadline) { session in
       try StoredConfiguration.load(plans: plans, session, deadline: deadline)
     }
-    let gateways = try await goodGateways(reads.known(deadline: .now + Self.patience))
+    let gateways = try await goodGateways()
     publish { state in
       state.document = document
       state.frames = []
@@ -294,8 +296,20 @@ package final class LiveConfiguration: Service {
     }
   }
 
-  private func goodGateways(_ reads: Reads) async throws -> Set<GatewayTokenID> {
-    Set(
+  /// Nil when they were looked at a moment ago.
+  private func goodGatewaysIfDue() async throws -> Set<GatewayTokenID>? {
+    let now = ContinuousClock.now
+    let isDue = state.withLock { state in
+      guard now >= state.nextGatewayCheck else { return false }
+      state.nextGatewayCheck = now + Self.tick
+      return true
+    }
+    return isDue ? try await goodGateways() : nil
+  }
+
+  private func goodGateways() async throws -> Set<GatewayTokenID> {
+    let reads = reads.known(deadline: .now + Self.patience)
+    return Set(
       try await reads.rows(GatewayTokenTable.good(at: .now))
         .map { row throws(PostgresError) in GatewayTokenID(try row.decode(UUID.self)) })
   }

@@ -144,7 +144,6 @@ import Testing
       }
     }
     let end = try #require(old["expires_at"]?.string.flatMap(Self.time))
-    #expect(try await closures(at: .now) == [nil, nil])
     #expect(try await closures(at: end.advanced(by: -1)) == [nil, nil])
     #expect(try await closures(at: end) == [.rotated, nil])
     try await Task.sleep(for: .seconds(2))

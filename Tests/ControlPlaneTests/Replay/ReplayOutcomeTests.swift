@@ -31,7 +31,7 @@ import Testing
       "from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}
       """)
     #expect(about.status == 422)
-    #expect(try about.places == ["/rules/0/network", "/rules/2"])
+    #expect(try about.places == ["/rules/0/network", "/rules/2/country"])
     let backwards = try await world.owner.post(
       path, #"{"rules":[],"from":"2026-01-02T00:00:00Z","to":"2026-01-01T00:00:00Z"}"#)
     #expect(try backwards.places == ["/to"])
