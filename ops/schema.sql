@@ -428,106 +428,6 @@ PARTITION BY RANGE (occurred_at);
 
 ALTER TABLE ONLY public.request_logs FORCE ROW LEVEL SECURITY;
 
-CREATE TABLE public.request_logs_20261125 (
-    organization_id uuid NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    log_id uuid NOT NULL,
-    project_id uuid NOT NULL,
-    key_id uuid,
-    decision text NOT NULL,
-    reason text,
-    rule_id uuid,
-    route text,
-    provider text NOT NULL,
-    model text NOT NULL,
-    country text,
-    region text,
-    client_address inet,
-    tokens_requested bigint,
-    tokens_in bigint,
-    tokens_out bigint,
-    cost_micro_usd bigint,
-    status integer,
-    latency_ms bigint,
-    configuration_position bigint NOT NULL,
-    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
-);
-
-CREATE TABLE public.request_logs_20261126 (
-    organization_id uuid NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    log_id uuid NOT NULL,
-    project_id uuid NOT NULL,
-    key_id uuid,
-    decision text NOT NULL,
-    reason text,
-    rule_id uuid,
-    route text,
-    provider text NOT NULL,
-    model text NOT NULL,
-    country text,
-    region text,
-    client_address inet,
-    tokens_requested bigint,
-    tokens_in bigint,
-    tokens_out bigint,
-    cost_micro_usd bigint,
-    status integer,
-    latency_ms bigint,
-    configuration_position bigint NOT NULL,
-    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
-);
-
-CREATE TABLE public.request_logs_20261127 (
-    organization_id uuid NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    log_id uuid NOT NULL,
-    project_id uuid NOT NULL,
-    key_id uuid,
-    decision text NOT NULL,
-    reason text,
-    rule_id uuid,
-    route text,
-    provider text NOT NULL,
-    model text NOT NULL,
-    country text,
-    region text,
-    client_address inet,
-    tokens_requested bigint,
-    tokens_in bigint,
-    tokens_out bigint,
-    cost_micro_usd bigint,
-    status integer,
-    latency_ms bigint,
-    configuration_position bigint NOT NULL,
-    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
-);
-
-CREATE TABLE public.request_logs_20261128 (
-    organization_id uuid NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    log_id uuid NOT NULL,
-    project_id uuid NOT NULL,
-    key_id uuid,
-    decision text NOT NULL,
-    reason text,
-    rule_id uuid,
-    route text,
-    provider text NOT NULL,
-    model text NOT NULL,
-    country text,
-    region text,
-    client_address inet,
-    tokens_requested bigint,
-    tokens_in bigint,
-    tokens_out bigint,
-    cost_micro_usd bigint,
-    status integer,
-    latency_ms bigint,
-    configuration_position bigint NOT NULL,
-    CONSTRAINT request_logs_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
-);
-
 CREATE VIEW public.rules WITH (security_invoker='true') AS
  SELECT ip_rules.organization_id,
     ip_rules.rule_id,
@@ -675,14 +575,6 @@ CREATE TABLE public.workspace_audit_events (
 
 ALTER TABLE ONLY public.workspace_audit_events FORCE ROW LEVEL SECURITY;
 
-ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261125 FOR VALUES FROM ('2026-11-25 00:00:00+00') TO ('2026-11-26 00:00:00+00');
-
-ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261126 FOR VALUES FROM ('2026-11-26 00:00:00+00') TO ('2026-11-27 00:00:00+00');
-
-ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261127 FOR VALUES FROM ('2026-11-27 00:00:00+00') TO ('2026-11-28 00:00:00+00');
-
-ALTER TABLE ONLY public.request_logs ATTACH PARTITION public.request_logs_20261128 FOR VALUES FROM ('2026-11-28 00:00:00+00') TO ('2026-11-29 00:00:00+00');
-
 ALTER TABLE ONLY public.api_key_lookups
     ADD CONSTRAINT api_key_lookups_lookup_id_key UNIQUE (lookup_id);
 
@@ -770,18 +662,6 @@ ALTER TABLE ONLY public.provider_keys
 ALTER TABLE ONLY public.request_logs
     ADD CONSTRAINT request_logs_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
 
-ALTER TABLE ONLY public.request_logs_20261125
-    ADD CONSTRAINT request_logs_20261125_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
-
-ALTER TABLE ONLY public.request_logs_20261126
-    ADD CONSTRAINT request_logs_20261126_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
-
-ALTER TABLE ONLY public.request_logs_20261127
-    ADD CONSTRAINT request_logs_20261127_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
-
-ALTER TABLE ONLY public.request_logs_20261128
-    ADD CONSTRAINT request_logs_20261128_pkey PRIMARY KEY (organization_id, occurred_at, log_id);
-
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
@@ -848,14 +728,6 @@ CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
 CREATE INDEX workspace_audit_events_target ON public.workspace_audit_events USING btree (organization_id, target_id, "position");
-
-ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261125_pkey;
-
-ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261126_pkey;
-
-ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261127_pkey;
-
-ALTER INDEX public.request_logs_pkey ATTACH PARTITION public.request_logs_20261128_pkey;
 
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 

@@ -6,10 +6,10 @@ package struct Country: Hashable, Sendable {
   /// How many combinations of two letters there are.
   static let combinations = 26 * 26
 
-  package var region: Region { Region.all[index]! }
+  package var region: Region { Region.byCountry[index]! }
 
   /// All of them, in the order of their codes.
-  package static let allCases: [Country] = Region.all.indices.filter { Region.all[$0] != nil }
+  package static let allCases: [Country] = Region.byCountry.indices.filter { Region.byCountry[$0] != nil }
     .map { Country(index: $0) }
 
   private init(index: Int) {
@@ -27,7 +27,7 @@ package struct Country: Hashable, Sendable {
 extension Country: LosslessStringConvertible {
   /// Nil unless the two capital letters are assigned.
   package init?(_ description: String) {
-    guard let index = Self.index(description), Region.all[index] != nil else { return nil }
+    guard let index = Self.index(description), Region.byCountry[index] != nil else { return nil }
     self.index = index
   }
 
@@ -47,7 +47,8 @@ package enum Region: String, Sendable, Codable, CaseIterable {
   /// In the order of their codes.
   package var countries: [Country] { Country.allCases.filter { $0.region == self } }
 
-  fileprivate static let all: [Region?] = {
+  /// The region of every country, by its index; nil for letters that are no country.
+  static let byCountry: [Region?] = {
     var regions = [Region?](repeating: nil, count: Country.combinations)
     for (region, codes) in codes {
       for code in codes.split(separator: " ") {

@@ -29,6 +29,19 @@ package struct ModelPattern: Hashable, Sendable {
     return true
   }
 
+  /// Lends a name in lower case, without allocating.
+  static func withLowercased<Value>(
+    _ name: String, _ body: (UnsafeBufferPointer<UInt8>) -> Value
+  ) -> Value {
+    let count = name.utf8.count
+    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { buffer in
+      for (place, byte) in name.utf8.enumerated() {
+        buffer[place] = UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
+      }
+      return body(UnsafeBufferPointer(buffer))
+    }
+  }
+
   static func lowercased(_ name: String) -> [UInt8] {
     name.utf8.map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }
   }

@@ -31,8 +31,9 @@ package struct RuleSet: Sendable {
     }
     var version4: [(UInt32, Int, Entry)] = []
     var version6: [(UInt128, Int, Entry)] = []
-    var geography = GeographyTable()
-    var models = ModelTable()
+    var countries: [Int: [Entry]] = [:]
+    var regions: [Region: [Entry]] = [:]
+    var models: [ModelTable.Member] = []
     for (id, rule) in rules {
       let entry = Entry(id, rule)
       switch rule.match {
@@ -41,15 +42,15 @@ package struct RuleSet: Sendable {
           (UInt32(truncatingIfNeeded: network.base.bits), network.prefixLength, entry))
       case .network(let network):
         version6.append((network.base.bits, network.prefixLength, entry))
-      case .country(let country): geography.add(entry, for: country)
-      case .region(let region): geography.add(entry, for: region)
-      case .model(let provider, let pattern): models.add(entry, provider, pattern)
+      case .country(let country): countries[country.index, default: []].append(entry)
+      case .region(let region): regions[region, default: []].append(entry)
+      case .model(let provider, let pattern): models.append((entry, provider, pattern))
       }
     }
     self.version4 = NetworkTable(version4)
     self.version6 = NetworkTable(version6)
-    self.geography = geography
-    self.models = models
+    geography = GeographyTable(countries, regions)
+    self.models = ModelTable(models)
   }
 
   /// The most specific network around an address that has a rule in force; deny before allow at equal length.
@@ -149,28 +150,26 @@ private struct NetworkTable<Address: FixedWidthInteger & UnsignedInteger & Senda
 
 /// For every country its rules, and then those of its region.
 private struct GeographyTable: Sendable {
-  private var countries: [Int: [RuleSet.Entry]] = [:]
-  private var regions: [Region: [RuleSet.Entry]] = [:]
+  /// Where the rules of each country begin, by its index, and one more: where those of the last one end.
+  private var starts: [Int32] = []
+  private var entries: [RuleSet.Entry] = []
 
-  mutating func add(_ entry: RuleSet.Entry, for country: Country) {
-    countries[country.index, default: []].append(entry)
-  }
-
-  mutating func add(_ entry: RuleSet.Entry, for region: Region) {
-    regions[region, default: []].append(entry)
+  init(_ countries: [Int: [RuleSet.Entry]], _ regions: [Region: [RuleSet.Entry]]) {
+    guard !countries.isEmpty || !regions.isEmpty else { return }
+    for (index, region) in Region.byCountry.enumerated() {
+      starts.append(Int32(entries.count))
+      entries += countries[index] ?? []
+      if let region { entries += regions[region] ?? [] }
+    }
+    starts.append(Int32(entries.count))
   }
 
   func rule(
     for country: Country, at time: Timestamp, _ trace: inout some DecisionTrace
   ) -> RuleSet.Entry? {
-    first(of: countries[country.index], time, &trace)
-      ?? first(of: regions[country.region], time, &trace)
-  }
-
-  private func first(
-    of entries: [RuleSet.Entry]?, _ time: Timestamp, _ trace: inout some DecisionTrace
-  ) -> RuleSet.Entry? {
-    for entry in entries ?? [] {
+    guard country.index + 1 < starts.count else { return nil }
+    for place in Int(starts[country.index])..<Int(starts[country.index + 1]) {
+      let entry = entries[place]
       trace.looked(at: entry.id)
       if entry.isInForce(at: time) { return entry }
     }
@@ -180,76 +179,130 @@ private struct GeographyTable: Sendable {
 
 /// Patterns by provider, each at the node of a trie that what stands before its first star leads to.
 private struct ModelTable: Sendable {
+  typealias Member = (entry: RuleSet.Entry, provider: String, pattern: ModelPattern)
+
   private struct Node: Sendable {
     let byte: UInt8
-    /// Places in `nodes`; 0 when there is none, because nobody leads to the root.
-    var firstChild = 0
-    var nextSibling = 0
-    var patterns: [Pattern] = []
+    /// Places in `nodes`; 0 when there is none, because nobody leads to the first root.
+    var firstChild: Int32 = 0
+    var nextSibling: Int32 = 0
+    /// Places in `patterns`.
+    var firstPattern: Int32 = 0
+    var endPattern: Int32 = 0
   }
 
   private struct Pattern: Sendable {
-    let pattern: ModelPattern
-    let entry: RuleSet.Entry
-    /// Its place among all patterns.
-    let order: Int
+    /// What is left to look at when its node has been reached.
+    enum Rest: Sendable {
+      case nothing, anything
+      case other(ModelPattern)
+    }
 
+    let entry: RuleSet.Entry
+    let rest: Rest
     /// The one that says more decides; of two that say as much the one with fewer stars; then the first one.
-    func isMoreSpecific(than other: Pattern) -> Bool {
-      (pattern.specificity, -pattern.stars, -order)
-        > (other.pattern.specificity, -other.pattern.stars, -other.order)
+    let rank: (specificity: Int, fewerStars: Int, earlier: Int)
+
+    init(_ member: Member, place: Int) {
+      entry = member.entry
+      let pattern = member.pattern
+      rest =
+        pattern.stars == 0
+        ? .nothing : pattern.stars == 1 && pattern.literals[1].isEmpty ? .anything : .other(pattern)
+      rank = (pattern.specificity, -pattern.stars, -place)
+    }
+
+    func matches(_ name: UnsafeBufferPointer<UInt8>, behind depth: Int) -> Bool {
+      switch rest {
+      case .nothing: depth == name.count
+      case .anything: true
+      case .other(let pattern): pattern.matches(name)
+      }
     }
   }
 
-  private var roots: [String: Int] = [:]
-  private var nodes: [Node] = [Node(byte: 0)]
-  private var count = 0
+  /// A few: looking at each takes less than hashing one.
+  private var roots: [(provider: String, place: Int32)] = []
+  private var nodes: [Node] = []
+  private var patterns: [Pattern] = []
 
-  mutating func add(_ entry: RuleSet.Entry, _ provider: String, _ pattern: ModelPattern) {
-    var place: Int
-    if let root = roots[provider] {
-      place = root
-    } else {
-      place = nodes.count
-      nodes.append(Node(byte: 0))
-      roots[provider] = place
+  init(_ members: [Member]) {
+    var held: [Int32: [Pattern]] = [:]
+    for (place, member) in members.enumerated() {
+      held[reach(member.provider, member.pattern.literals[0]), default: []]
+        .append(Pattern(member, place: place))
     }
-    for byte in pattern.literals[0] {
-      var child = nodes[place].firstChild
-      while child != 0, nodes[child].byte != byte { child = nodes[child].nextSibling }
+    for node in nodes.indices {
+      nodes[node].firstPattern = Int32(patterns.count)
+      patterns += held[Int32(node)] ?? []
+      nodes[node].endPattern = Int32(patterns.count)
+    }
+  }
+
+  /// The node that some bytes lead to, made on the way.
+  private mutating func reach(_ provider: String, _ bytes: [UInt8]) -> Int32 {
+    var place: Int32
+    if let root = roots.first(where: { $0.provider == provider }) {
+      place = root.place
+    } else {
+      place = add(Node(byte: 0))
+      roots.append((provider, place))
+    }
+    for byte in bytes {
+      var child = child(of: place, byte)
       if child == 0 {
-        child = nodes.count
-        nodes.append(Node(byte: byte, nextSibling: nodes[place].firstChild))
-        nodes[place].firstChild = child
+        child = add(Node(byte: byte, nextSibling: nodes[Int(place)].firstChild))
+        nodes[Int(place)].firstChild = child
       }
       place = child
     }
-    nodes[place].patterns.append(Pattern(pattern: pattern, entry: entry, order: count))
-    count += 1
+    return place
+  }
+
+  private mutating func add(_ node: Node) -> Int32 {
+    nodes.append(node)
+    return Int32(nodes.count - 1)
+  }
+
+  /// 0 when there is none.
+  private func child(of place: Int32, _ byte: UInt8) -> Int32 {
+    var child = nodes[Int(place)].firstChild
+    while child != 0, nodes[Int(child)].byte != byte { child = nodes[Int(child)].nextSibling }
+    return child
   }
 
   func rule(
     for name: String, of provider: String, at time: Timestamp, _ trace: inout some DecisionTrace
   ) -> RuleSet.Entry? {
-    guard var place = roots[provider] else { return nil }
-    let name = ModelPattern.lowercased(name)
-    var best: Pattern?
+    guard let root = roots.first(where: { $0.provider == provider }) else { return nil }
+    return ModelPattern.withLowercased(name) { name in
+      rule(for: name, from: root.place, at: time, &trace)
+    }
+  }
+
+  private func rule(
+    for name: UnsafeBufferPointer<UInt8>, from root: Int32, at time: Timestamp,
+    _ trace: inout some DecisionTrace
+  ) -> RuleSet.Entry? {
+    var place = root
+    var best: Int?
     var depth = 0
     while true {
-      for pattern in nodes[place].patterns {
-        trace.looked(at: pattern.entry.id)
-        guard pattern.entry.isInForce(at: time),
-          best.map({ pattern.isMoreSpecific(than: $0) }) ?? true, pattern.pattern.matches(name)
-        else { continue }
-        best = pattern
+      let node = nodes[Int(place)]
+      for index in Int(node.firstPattern)..<Int(node.endPattern) {
+        trace.looked(at: patterns[index].entry.id)
+        if patterns[index].entry.isInForce(at: time),
+          best.map({ patterns[index].rank > patterns[$0].rank }) ?? true,
+          patterns[index].matches(name, behind: depth)
+        {
+          best = index
+        }
       }
       guard depth < name.count else { break }
-      var child = nodes[place].firstChild
-      while child != 0, nodes[child].byte != name[depth] { child = nodes[child].nextSibling }
-      guard child != 0 else { break }
-      place = child
+      place = child(of: place, name[depth])
+      if place == 0 { break }
       depth += 1
     }
-    return best?.entry
+    return best.map { patterns[$0].entry }
   }
 }
