@@ -5,7 +5,8 @@ usage: run.py BASE_URL [--long] [--seed N]
 
 The server runs with `--dev-identity` and without rate limits. SIGNALBOX_TOKEN is the token of a platform admin, who
 sends all requests; people who share no workspace with the admin, and those who are invited, removed and forgotten,
-sign in by themselves. The run creates workspaces of its own and leaves them behind. The exit status is 0 only when
+sign in by themselves. SIGNALBOX_SCANNING_KEY is the private key (PEM) of whoever the server takes for GitHub's secret
+scanning, under the name `contract`; without it, that operation is left out. The run creates workspaces of its own and leaves them behind. The exit status is 0 only when
 nothing was found; a finding is printed with the curl command that repeats it.
 """
 
@@ -23,7 +24,7 @@ from stage import Person, Refused
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parents[1] / "openapi.yaml"
 
-SMALL = ["--max-examples", "60"]
+SMALL = ["--max-examples", "40"]
 LONG = ["--max-examples", "400", "--max-time", "1800"]
 
 
@@ -66,6 +67,9 @@ def main():
             str(Path(sys.executable).with_name("schemathesis")),
             "--config-file", str(HERE / "schemathesis.toml"), "run", str(DOCUMENT),
             "--url", options.base_url, "--seed", str(seed), *(LONG if options.long else SMALL)]
+        if "SIGNALBOX_SCANNING_KEY" not in os.environ:
+            # Nobody but GitHub can sign.
+            command += ["--exclude-operation-id", "reportLeakedTokens"]
         status = subprocess.run(command, cwd=directory, env=environment, check=False).returncode
     print(f"seed {seed}: {'passed' if status == 0 else 'FAILED'}")
     return status
