@@ -24,6 +24,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from stage import Person
+
 HERE = Path(__file__).resolve().parent
 
 # What no log may hold.
@@ -98,6 +100,7 @@ def main():
                 env=environment, stdout=log, stderr=log)
         try:
             wait_until_ready(base_url, server)
+            gateway = Person(base_url, token).send("POST", "/v1/platform/gateway-tokens", {"name": "Contract"})
             status = subprocess.run(
                 [sys.executable, str(HERE / "run.py"), base_url, *options],
                 env=environment | {"SIGNALBOX_TOKEN": token, "SIGNALBOX_SCANNING_KEY": pem}, check=False).returncode
@@ -108,7 +111,8 @@ def main():
             except subprocess.TimeoutExpired:
                 server.kill()
         log = Path(parent, "log").read_text(errors="replace")
-        for name, secret in ({"the admin's token": token} | SECRETS).items():
+        known = {"the admin's token": token, "the key of API keys' hashes": re.escape(gateway["api_key_pepper"])}
+        for name, secret in (known | SECRETS).items():
             if re.search(secret, log):
                 sys.exit(f"the server's log holds {name}")
     return status

@@ -108,6 +108,10 @@ class Stage:
         place = self.sacrifices["transferOwnership"].get()
         return place["heir"] if place["organization"] == organization else self.owner_user["id"]
 
+    def projects(self, organization):
+        places = self.place, self.sacrifices["createRule"].get()
+        return [place["project"] for place in places if place["organization"] == organization]
+
     def spend(self, operation):
         if operation in self.sacrifices:
             self.sacrifices[operation].spend()
@@ -309,8 +313,8 @@ class Stage:
             project = self.place["project"]
             return {"organization": organization, "project": project, "key": self.make_api_key(organization, project)}
 
-        def to_be_filled():
-            place = owned("plus")
+        def to_be_filled(plan):
+            place = owned(plan)
             return place | {"project": self.make_project(place["organization"])}
 
         def to_be_found():
@@ -346,7 +350,9 @@ class Stage:
             "changeApiKey": Sacrifice(to_be_changed),
             "rotateApiKey": Sacrifice(to_be_changed),
             "revokeApiKey": Sacrifice(keyed, times=2),
-            "createApiKey": Sacrifice(to_be_filled, times=10),
+            "createApiKey": Sacrifice(lambda: to_be_filled("plus"), times=10),
+            # In one place there is one rule about one thing.
+            "createRule": Sacrifice(lambda: to_be_filled("business"), times=2),
             "reportLeakedTokens": Sacrifice(to_be_found, times=2),
             "deleteRule": Sacrifice(here("rule", self.make_rule)),
             "revokeGatewayToken": Sacrifice(lambda: {"token": self.make_gateway()[1]}, times=2),
