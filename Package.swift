@@ -199,7 +199,8 @@ let package = Package(
     .testTarget(
       name: "ControlPlaneTests",
       dependencies: [
-        "Support", "ConfigurationFeed", "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres",
+        "Support", "ConfigurationFeed", "ControlPlane", "Domain", "EventStore", "Identity", "Mail",
+        "Postgres",
         "Cryptography", "Compression", "JSON", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Crypto", package: "swift-crypto"),

@@ -5,12 +5,22 @@ Only what was generated to be valid is touched, so that it reaches the operation
 wrong is sent as it is, but to something that exists, so that it is refused for what is wrong with it.
 """
 
+import base64
+import gzip
+import ipaddress
+import json
 import os
 import re
 import zlib
 from datetime import UTC, datetime, timedelta
 
+import requests
 import schemathesis
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from jsonschema import Draft202012Validator
+from schemathesis.core import NotSet
 from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
@@ -22,12 +32,29 @@ STAGE = Stage(os.environ["SIGNALBOX_URL"], os.environ["SIGNALBOX_TOKEN"])
 created = {}   # what the run itself created: id of the resource → id of its organization, or its own id
 revoked = set()   # paths of what the run revoked
 used_names = set()
+# Set when the server takes reports of leaked tokens that are signed with it.
+scanning_key = os.environ.get("SIGNALBOX_SCANNING_KEY")
+
+
+@schemathesis.serializer("application/x-ndjson")
+def serialize_lines(context, value):
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    if case.path.startswith("/v1/dataplane/") and case.headers.get("Authorization") == f"Bearer {STAGE.owner.token}":
+        case.headers["Authorization"] = f"Bearer {STAGE.gateway.token}"
+    # A stream that the server could follow has no end.
+    if _name(case) == "streamChanges" and re.fullmatch(r"[+-]?[0-9]+", str(case.headers.get("Last-Event-ID"))):
+        case.headers["Last-Event-ID"] = str(2**53 - 1)
     if case.meta is None:
         return
+    if _name(case) == "reportRequestLogs" and isinstance(case.body, list):
+        case.body = [_of_this_world(record | _facts(record)) if _is_placed(record) else record for record in case.body]
+    # Whatever is sent as lines is a text, and so never what the document calls wrong.
+    if case.media_type == "application/x-ndjson" and not isinstance(case.body, NotSet):
+        case.body = _records(str(case.body))
     changes = {
         ParameterLocation.QUERY: _query_of_now,
         ParameterLocation.HEADER: _fresh_headers,
@@ -42,6 +69,13 @@ def before_call(context, case, kwargs):
         component = case.meta.components.get(location, case.meta.generation)
         if component.mode.is_positive:
             change(case)
+    # A location that the run itself left out, or spoilt, stays so.
+    headers = case.meta.components.get(ParameterLocation.HEADER, case.meta.generation)
+    if headers.mode.is_positive:
+        if _name(case) == "reportLeakedTokens":
+            _sign(case, kwargs)
+        if case.headers.get("Content-Encoding") == "gzip":
+            kwargs["data"] = gzip.compress(_body_as_sent(case))
 
 
 @schemathesis.hook
@@ -68,6 +102,33 @@ def revoked_says_so(ctx, response, case):
                 message=f"{case.formatted_path} was revoked")
 
 
+@schemathesis.check
+def records_are_judged(ctx, response, case):
+    """A batch is taken whole: what is wrong with a record is said in the reply, and only then is it refused."""
+    if _name(case) != "reportRequestLogs" or response.status_code != 200 or case.meta is None:
+        return
+    wrong = {place for place, component in case.meta.components.items() if not component.mode.is_positive}
+    refused = response.json()["refused"]
+    if wrong - {ParameterLocation.BODY} or bool(wrong) != bool(refused):
+        raise Failure(
+            operation=case.operation.label, title="Wrong records were taken, or valid ones refused",
+            message=json.dumps(refused))
+
+
+@schemathesis.check
+def lines_conform(ctx, response, case):
+    """Each line of a reply as its schema says, the last of them the result: nothing else here reads lines."""
+    if _name(case) != "replayRules" or response.status_code != 200:
+        return
+    line = {"$ref": "#/components/schemas/ReplayLine"}
+    validator = Draft202012Validator(case.operation.schema.raw_schema | line)
+    lines = [json.loads(text) for text in response.content.splitlines()]
+    errors = [error.message for line in lines for error in validator.iter_errors(line)]
+    if errors or not lines or "result" not in lines[-1]:
+        raise Failure(
+            operation=case.operation.label, title="Lines that do not conform", message="\n".join(errors) or "no result")
+
+
 def _name(case):
     return case.operation.definition.raw["operationId"]
 
@@ -88,9 +149,14 @@ def _existing_path(case):
     ids = case.path_parameters or {}
     if not ids or "code" in ids:
         return
-    linked = all(created.get(id) == ids.get("organization", id) for id in ids.values())
-    if not linked or case.meta.phase.name != TestPhase.STATEFUL:
+    if not _is_linked(case):
         case.path_parameters = STAGE.ids(_name(case), ids)
+
+
+def _is_linked(case):
+    ids = case.path_parameters or {}
+    linked = all(created.get(id) == ids.get("organization", id) for id in ids.values())
+    return linked and case.meta.phase.name == TestPhase.STATEFUL
 
 
 def _query_of_now(case):
@@ -109,44 +175,158 @@ def _query_of_now(case):
             query["as_of"] = first + int(query["as_of"]) % (newest - first + 1)
         else:
             query["as_of"] = STAGE.time
+    if "position" in query:
+        query["position"] = 1 + int(query["position"]) % STAGE.position
     case.query = query
 
 
 def _fresh_headers(case):
-    """Any key but a used one; the version that a link gave, or any."""
+    """Any key but a used one; the version that a link gave, or the current one, or any."""
     if "Idempotency-Key" in case.headers:
         quote = '"' if case.headers["Idempotency-Key"].startswith('"') else ""
         case.headers["Idempotency-Key"] = f"{quote}{STAGE.run}-{STAGE.next()}{quote}"
     for name, value in (("If-Match", "*"), ("If-None-Match", '"1"')):
         if name in case.headers and not re.fullmatch(r'"[1-9][0-9]*"', str(case.headers[name])):
             case.headers[name] = value
+    if "If-Match" in case.headers and case.headers["If-Match"] != "*" and not _is_linked(case):
+        case.headers["If-Match"] = STAGE.owner.ask("GET", case.formatted_path).headers.get("ETag", "*")
     # There is a key already, which is not replaced unasked.
     if _name(case) == "setProviderKey":
         case.headers.setdefault("If-Match", "*")
 
 
 def _body_of_now(case):
+    name = _name(case)
+    if name == "reportLeakedTokens" and isinstance(case.body, list):
+        first, *others = _as_json(case.body)
+        case.body = [first | {"token": STAGE.leaked_token()}, *others]
     if not isinstance(case.body, dict):
         return
-    body, name = dict(case.body), _name(case)
+    body = dict(case.body)
     for member in {"slug", "name"} & body.keys():
         body[member] = _fresh_name(body[member])
-    if "key" in body and _name(case) == "setProviderKey":
+    if "key" in body and name == "setProviderKey":
         # live.py looks for it in the log.
         body["key"] = f"sk-contract-{body['key'][:480]}"
     if "email" in body:
         body["email"] = _fresh_address(body["email"])
-    if body.get("expires_at"):
-        body["expires_at"] = _to_come(body["expires_at"])
     organization = (case.path_parameters or {}).get("organization")
     if body.get("project_ids"):
         projects = _projects(organization)
         body["project_ids"] = projects[:len(body["project_ids"])] or None
+    if body.get("project_id"):
+        body["project_id"] = next(iter(_projects(organization)), None)
     if name == "transferOwnership":
         body["user_id"] = STAGE.heir(organization)
     if name in ("acceptInvitation", "declineInvitation"):
         body["token"] = STAGE.invitation_token(name)
-    case.body = body
+    if "rules" in body:
+        # No two are about the same.
+        rules = [_of_this_world(rule) for rule in body["rules"]]
+        body["rules"] = list({_subject(rule): rule for rule in rules}.values())
+    if name == "setPanicMode" and not body["enabled"]:
+        body.pop("until", None)
+    if name == "replayRules":
+        body["from"], body["to"] = _window(body["from"], body["to"])
+    case.body = _of_this_world(body)
+
+
+def _of_this_world(thing):
+    """The same with an address, a network and a country that exist, and an expiry that is to come."""
+    thing = dict(thing)
+    for end in ("expires_at", "until"):
+        if thing.get(end):
+            thing[end] = _to_come(thing[end])
+    if thing.get("network"):
+        thing["network"] = _fresh_network(thing["network"])
+    country, address = thing.get("country"), thing.get("address")
+    if re.fullmatch("[A-Z]{2}", str(country)) and country not in STAGE.countries:
+        thing["country"] = STAGE.countries[_number(country) % len(STAGE.countries)]
+    if isinstance(address, str) and 2 <= len(address) <= 45 and not _is_network(address):
+        number = _number(address)
+        thing["address"] = str(ipaddress.ip_address(number if number % 2 else number << 96))
+    return thing
+
+
+def _records(text):
+    """Lines, each of which is the record of a request."""
+    return "\n".join(json.dumps(STAGE.record()) for _ in range(1 + len(text) % 20))
+
+
+def _is_placed(record):
+    """Whether the schema has nothing against when and where it was; what else is wrong with it is to be found."""
+    return isinstance(record, dict) and all(
+        re.fullmatch(pattern, str(record.get(name)))
+        for name, pattern in (("id", "log_.{26}"), ("occurred_at", ".*Z"), ("project_id", "prj_.{26}")))
+
+
+def _facts(record):
+    """What the schema of a record cannot know; what blocked a request is required."""
+    fresh = STAGE.record()
+    facts = {name: fresh[name] for name in ("id", "occurred_at", "project_id")}
+    if record.get("decision") == "block" and record.get("reason") is None:
+        facts["reason"] = "model"
+    return facts
+
+
+def _subject(rule):
+    """What a rule is about: capital and small letters of models make no difference."""
+    if rule.get("model"):
+        return rule.get("provider"), rule["model"].lower()
+    return rule.get("network"), rule.get("country"), rule.get("region")
+
+
+def _window(start, end):
+    """The two times in their order, and not the same; every other time, with what was recorded between them."""
+    start, end = sorted((start, end))
+    if STAGE.next() % 2 or start[:19] == end[:19]:
+        return "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+    return start, end
+
+
+def _fresh_network(network):
+    """In one place there is one rule about one network."""
+    if not _is_network(network) or network in used_names:
+        number = STAGE.next()
+        network = f"2001:db8:{number % 65536:x}::/48" if number % 2 else f"10.{number >> 8 & 255}.{number & 255}.0/24"
+    used_names.add(network)
+    return network
+
+
+def _is_network(text):
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_json(value):
+    """The same without what the server does not take for JSON in whatever member: large numbers, and names with NUL."""
+    return json.loads(
+        json.dumps(value), object_pairs_hook=lambda members: {name.replace("\0", ""): item for name, item in members},
+        parse_int=lambda text: int(text) if len(text) < 19 else 0,
+        parse_float=lambda text: float(text) if 1e-300 < abs(float(text)) < 1e300 else 0.0)
+
+
+def _number(text):
+    return zlib.crc32(text.encode())
+
+
+def _body_as_sent(case):
+    sent = case.as_transport_kwargs(base_url=STAGE.base_url)
+    parts = {name: sent[name] for name in ("method", "url", "json", "data") if name in sent}
+    body = requests.Request(**parts).prepare().body or b""
+    return body.encode() if isinstance(body, str) else body
+
+
+def _sign(case, kwargs):
+    """As GitHub would: over the bytes that are sent."""
+    kwargs["data"] = _body_as_sent(case)
+    key = load_pem_private_key(scanning_key.encode(), password=None)
+    case.headers["Github-Public-Key-Identifier"] = "contract"
+    signature = key.sign(kwargs["data"], ec.ECDSA(hashes.SHA256()))
+    case.headers["Github-Public-Key-Signature"] = base64.b64encode(signature).decode()
 
 
 def _fresh_name(name):
@@ -167,10 +347,10 @@ def _fresh_address(address):
 
 def _to_come(time):
     """The same time of day, on a day to come that is no more than a year ahead."""
-    day = datetime.now(UTC) + timedelta(days=2 + zlib.crc32(time.encode()) % 360)
+    day = datetime.now(UTC) + timedelta(days=2 + _number(time) % 360)
     return f"{day:%Y-%m-%d}{time[10:]}"
 
 
 def _projects(organization):
     ours = [id for id, place in created.items() if place == organization and id.startswith("prj_")]
-    return ours or [STAGE.place["project"]] * (organization == STAGE.place["organization"])
+    return ours or STAGE.projects(organization)

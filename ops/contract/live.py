@@ -6,6 +6,7 @@ usage: live.py BINARY [--long] [--seed N]
 Everything it makes is removed when it ends.
 """
 
+import json
 import os
 import re
 import secrets
@@ -13,9 +14,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from stage import Person
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,6 +32,7 @@ HERE = Path(__file__).resolve().parent
 SECRETS = {
     "a personal access token": r"\bsbp_[0-9A-Za-z]{36}\b",
     "a service token": r"\bsbx_[0-9A-Za-z]{36}\b",
+    "a gateway's token": r"\bsbg_[0-9A-Za-z]{36}\b",
     "an API key": r"\bpk_(?:live|test)_[0-9A-Za-z]{36}\b",
     "an invitation's token": r"\bsbi_[0-9A-Za-z]{36}\b",
     "a provider key": r"\bsk-contract-",
@@ -34,6 +44,30 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@contextmanager
+def published(key):
+    """The URL at which the public half is found as GitHub publishes the keys of its secret scanning."""
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    keys = {"public_keys": [{"key_identifier": "contract", "key": pem, "is_current": True}]}
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(keys).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Keys) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/keys"
+        server.shutdown()
 
 
 def wait_until_ready(base_url, server):
@@ -51,10 +85,14 @@ def main():
     binary, *options = sys.argv[1:] or sys.exit(__doc__)
     port, token = free_port(), secrets.token_hex(32)
     base_url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as parent:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    with tempfile.TemporaryDirectory() as parent, published(key) as keys_url:
         os.chmod(parent, 0o755)
         directory = f"{parent}/data"
-        environment = os.environ | {"SIGNALBOX_BOOTSTRAP_TOKEN": token, "SIGNALBOX_RATE_LIMITS": "off"}
+        environment = os.environ | {
+            "SIGNALBOX_BOOTSTRAP_TOKEN": token, "SIGNALBOX_RATE_LIMITS": "off",
+            "SIGNALBOX_SECRET_SCANNING": "github", "SIGNALBOX_SECRET_SCANNING_KEYS_URL": keys_url}
         environment.pop("DATABASE_URL", None)
         with open(f"{parent}/log", "wb") as log:
             server = subprocess.Popen(
@@ -62,9 +100,10 @@ def main():
                 env=environment, stdout=log, stderr=log)
         try:
             wait_until_ready(base_url, server)
+            gateway = Person(base_url, token).send("POST", "/v1/platform/gateway-tokens", {"name": "Contract"})
             status = subprocess.run(
                 [sys.executable, str(HERE / "run.py"), base_url, *options],
-                env=environment | {"SIGNALBOX_TOKEN": token}, check=False).returncode
+                env=environment | {"SIGNALBOX_TOKEN": token, "SIGNALBOX_SCANNING_KEY": pem}, check=False).returncode
         finally:
             server.terminate()
             try:
@@ -72,7 +111,8 @@ def main():
             except subprocess.TimeoutExpired:
                 server.kill()
         log = Path(parent, "log").read_text(errors="replace")
-        for name, secret in ({"the admin's token": token} | SECRETS).items():
+        known = {"the admin's token": token, "the key of API keys' hashes": re.escape(gateway["api_key_pepper"])}
+        for name, secret in (known | SECRETS).items():
             if re.search(secret, log):
                 sys.exit(f"the server's log holds {name}")
     return status

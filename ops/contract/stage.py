@@ -6,11 +6,13 @@ members to remove, invitations to accept and people to forget, none of whom the 
 
 import re
 import secrets
+import time
 from datetime import UTC, datetime, timedelta
 
 import requests
 
 INVITATION_TOKEN = re.compile(r"\bsbi_[0-9A-Za-z]{36}\b")
+BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class Refused(Exception):
@@ -73,12 +75,18 @@ class Stage:
         self.base_url = base_url
         self.run = secrets.token_hex(4)
         self.count = 0
+        self.read_tokens = set()
         self.owner = Person(base_url, token)
         self.owner_user = self.owner.user()
         self.host = Person.signed_in(base_url, self.address("host"))
+        self.countries = [
+            country for region in self.owner.send("GET", "/v1/regions")["data"] for country in region["countries"]]
+        # Whose the data plane is.
+        self.gateway, gateway_token = self.make_gateway()
         self.place = self.make_place()
         # Paths that name no workspace.
-        self.own = {"token": self.make_token()}
+        self.own = {
+            "getPersonalAccessToken": {"token": self.make_token()}, "getGatewayToken": {"token": gateway_token}}
         self.sacrifices = self.make_sacrifices()
         self.cursors = self.read_cursors()
 
@@ -89,7 +97,7 @@ class Stage:
         if operation in self.sacrifices:
             found = self.sacrifices[operation].get()
         else:
-            found = self.place if "organization" in names else self.own
+            found = self.place if "organization" in names else self.own[operation]
         return {name: found[name] for name in names}
 
     def invitation_token(self, operation):
@@ -100,15 +108,39 @@ class Stage:
         place = self.sacrifices["transferOwnership"].get()
         return place["heir"] if place["organization"] == organization else self.owner_user["id"]
 
+    def projects(self, organization):
+        places = self.place, self.sacrifices["createRule"].get()
+        return [place["project"] for place in places if place["organization"] == organization]
+
     def spend(self, operation):
         if operation in self.sacrifices:
             self.sacrifices[operation].spend()
 
+    def leaked_token(self):
+        """A token that opens something, until it is reported."""
+        return self.sacrifices["reportLeakedTokens"].get()["leaked"]
+
     def make_room(self):
         """Revokes what tokens the run has made: a person may only have so many."""
+        kept = {place["token"] for place in self.own.values()}
         for token in self.owner.send("GET", "/v1/me/tokens", params={"limit": 200})["data"]:
-            if token["name"] != "bootstrap" and token["id"] != self.own["token"]:
+            if token["name"] != "bootstrap" and token["id"] not in kept:
                 self.owner.send("DELETE", f"/v1/me/tokens/{token['id']}")
+
+    def record_id(self):
+        """An id for the record of a request, and the time that it holds: a moment ago, and never the same."""
+        milliseconds = time.time_ns() // 1_000_000 - 60_000
+        number = milliseconds << 80 | 7 << 76 | self.next() << 64 | 2 << 62 | secrets.randbits(62)
+        digits = (BASE32[number >> shift & 31] for shift in range(125, -1, -5))
+        instant = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        return f"log_{''.join(digits)}", f"{instant:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
+
+    def record(self, project=None):
+        """What a gateway may say of a request."""
+        id, instant = self.record_id()
+        return {
+            "id": id, "occurred_at": instant, "project_id": project or self.place["project"], "decision": "allow",
+            "provider": "openai", "model": "gpt-4o", "configuration_position": 1}
 
     # What it is made of.
 
@@ -139,9 +171,16 @@ class Stage:
             f"/v1/organizations/{organization}/invitations", {"email": email, "role": "developer"})
 
     def mailed_token(self, email):
-        """The token that was sent to an address last."""
-        mails = self.host.send("GET", "/v1/dev/mailbox")["data"]
-        return next(INVITATION_TOKEN.search(mail["text"])[0] for mail in mails if mail["to"] == email)
+        """The token that was sent to an address last, and was not read before: mail is on its way for a moment."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            mails = self.host.send("GET", "/v1/dev/mailbox")["data"]
+            token = next((INVITATION_TOKEN.search(mail["text"])[0] for mail in mails if mail["to"] == email), None)
+            if token and token not in self.read_tokens:
+                self.read_tokens.add(token)
+                return token
+            time.sleep(0.02)
+        raise Refused(f"no mail came for {email}")
 
     def make_member(self, by, organization, person):
         """The id of a person who is a member now."""
@@ -159,6 +198,16 @@ class Stage:
     def make_api_key(self, organization, project):
         return self.owner.create(f"/v1/organizations/{organization}/projects/{project}/api-keys", {"name": "Contract"})
 
+    def make_rule(self, organization, project=None):
+        return self.owner.create(
+            f"/v1/organizations/{organization}/rules",
+            {"network": f"2001:db8:ffff:{self.next() % 65536:x}::/64", "effect": "deny", "project_id": project})
+
+    def make_gateway(self):
+        """A data-plane gateway, and the id of its token."""
+        issued = self.owner.send("POST", "/v1/platform/gateway-tokens", {"name": "Contract"})
+        return Person(self.base_url, issued["token"]), issued["id"]
+
     def make_token(self):
         return self.owner.create("/v1/me/tokens", {"name": "Contract"})
 
@@ -172,15 +221,19 @@ class Stage:
             "organization": organization, "project": project,
             "user": self.make_member(self.owner, organization, member)}
         place["provider"], _ = (self.make_provider_key(organization, project, name) for name in ("openai", "mistral"))
-        self.versions = [self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]["version"]]
-        self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
         place["invitation"], _ = (
             self.make_invitation(self.owner, organization, self.address("guest")) for _ in range(2))
         place["key"], _ = (self.make_api_key(organization, project) for _ in range(2))
         place["token"], _ = (self.make_service_token(organization) for _ in range(2))
+        place["rule"], *_ = (self.make_rule(organization, where) for where in (None, None, project))
+        self.versions = [self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]["version"]]
+        self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
         newest = self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]
         self.versions.append(newest["version"])
-        self.time = newest["occurred_at"]
+        self.time, self.position = newest["occurred_at"], newest["position"]
+        records = [self.record(project) for _ in range(2)]
+        self.gateway.send("POST", "/v1/dataplane/request-logs", records)
+        place["log"] = records[0]["id"]
         return place
 
     def read_cursors(self):
@@ -195,6 +248,9 @@ class Stage:
             "listProjects": f"{organization}/projects",
             "listProviderKeys": f"{organization}/projects/{self.place['project']}/provider-keys",
             "listApiKeys": f"{organization}/projects/{self.place['project']}/api-keys",
+            "listRules": f"{organization}/rules",
+            "listRequestLogs": f"{organization}/request-logs",
+            "listGatewayTokens": "/v1/platform/gateway-tokens",
             "listAuditEvents": f"{organization}/audit-events",
         }
         return {
@@ -257,9 +313,14 @@ class Stage:
             project = self.place["project"]
             return {"organization": organization, "project": project, "key": self.make_api_key(organization, project)}
 
-        def to_be_filled():
-            place = owned("plus")
+        def to_be_filled(plan):
+            place = owned(plan)
             return place | {"project": self.make_project(place["organization"])}
+
+        def to_be_found():
+            project = self.place["project"]
+            path = f"/v1/organizations/{organization}/projects/{project}/api-keys"
+            return {"leaked": self.owner.send("POST", path, {"name": "Contract"})["token"]}
 
         def to_be_changed():
             # What they leave behind must not fill the project.
@@ -289,7 +350,12 @@ class Stage:
             "changeApiKey": Sacrifice(to_be_changed),
             "rotateApiKey": Sacrifice(to_be_changed),
             "revokeApiKey": Sacrifice(keyed, times=2),
-            "createApiKey": Sacrifice(to_be_filled, times=10),
+            "createApiKey": Sacrifice(lambda: to_be_filled("plus"), times=10),
+            # In one place there is one rule about one thing.
+            "createRule": Sacrifice(lambda: to_be_filled("business"), times=2),
+            "reportLeakedTokens": Sacrifice(to_be_found, times=2),
+            "deleteRule": Sacrifice(here("rule", self.make_rule)),
+            "revokeGatewayToken": Sacrifice(lambda: {"token": self.make_gateway()[1]}, times=2),
             "revokePersonalAccessToken": Sacrifice(lambda: {"token": self.make_token()}, times=2),
             "changePlan": Sacrifice(lambda: {"organization": to_bill}),
             "completeOnboarding": Sacrifice(set_up, times=2),

@@ -107,10 +107,7 @@ struct RequestLogReader {
     let key: APIKeyID? = id(.keyID)
     rows.append(key?.uuid)
     let decision: RequestLog.Decision? = choice(.decision, isRequired: true)
-    let reason: RequestLog.Reason? = choice(.reason)
-    if decision == .block, reason == nil, values[Field.reason.rawValue] == nil {
-      refuse(Field.reason.rawValue, "required", "says what blocked the request")
-    }
+    let reason: RequestLog.Reason? = choice(.reason, isRequired: decision == .block)
     rows.append(text: decision?.rawValue)
     rows.append(text: reason?.rawValue)
     let rule: RuleID? = id(.ruleID)

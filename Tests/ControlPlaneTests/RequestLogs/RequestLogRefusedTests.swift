@@ -53,6 +53,7 @@ import Testing
       ),
       (good.with("decision", #""maybe""#), ["/decision choice"]),
       (good.with("decision", #""block""#), ["/reason required"]),
+      (good.with("decision", #""block""#).with("reason", "null"), ["/reason required"]),
       (good.with("reason", #""mood""#), ["/reason choice"]),
       (good.with("provider", #""""#), ["/provider too-short"]),
       (good.with("model", #""a\u0000b""#), ["/model control-character"]),
