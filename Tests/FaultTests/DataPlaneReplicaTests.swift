@@ -2,6 +2,7 @@ import ConfigurationFeed
 import Gateway
 import Glibc
 import JSON
+import Postgres
 import Support
 import Synchronization
 import Testing

@@ -1,3 +1,4 @@
+import ControlPlane
 import Domain
 import FoundationEssentials
 import Gateway
@@ -15,8 +16,9 @@ extension FaultTests {
       try await FaultRun.with(RunningGateway.settings) { run in
         let admin = TestClient(run.server)
         let project = try await KeyedProject(admin)
+        let credentials = try await GatewayCredentials(admin)
         let gateway = try RunningGateway(
-          "edge", GatewayCredentials(admin), ports: [run.server.port], directory: run.directory)
+          "edge", credentials, ports: [run.server.port], directory: run.directory)
         defer { gateway.cancel() }
         try await expectKeys(project, gateway, admin)
         try await expectControls(project, gateway, admin)
