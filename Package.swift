@@ -216,7 +216,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "FaultTests",
-      dependencies: ["signalbox", "EventStore", "Domain", "Postgres", "Cryptography", "JSON"],
+      dependencies: [
+        "signalbox", "example-gateway", "Gateway", "ConfigurationFeed", "ControlPlane", "Support", "EventStore", "Domain",
+        "Postgres", "Cryptography", "JSON", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

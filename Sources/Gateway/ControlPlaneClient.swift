@@ -15,15 +15,13 @@ struct ControlPlaneClient: Sendable {
   }
 
   private let http: HTTPClient
-  private let base: String
+  private let replicas: Replicas
   private let token: String
   private let timing: Timing
 
   init(http: HTTPClient, configuration: GatewayConfiguration) {
     self.http = http
-    var base = configuration.controlPlane
-    while base.last == "/" { base.removeLast() }
-    self.base = base
+    replicas = Replicas(configuration.controlPlanes)
     token = configuration.token
     timing = configuration.timing
   }
@@ -55,19 +53,25 @@ struct ControlPlaneClient: Sendable {
   }
 
   /// What happens after a position, as it happens.
-  func stream(after position: Int64) async throws -> HTTPClientResponse.Body {
+  ///
+  /// - Returns: also which replica tells it, for ``leave(_:)`` when it tells no more.
+  func stream(after position: Int64) async throws -> (HTTPClientResponse.Body, replica: Int) {
     var request = self.request("stream")
     request.headers.add(name: "Accept", value: "text/event-stream")
     request.headers.add(name: "Cache-Control", value: "no-store")
     request.headers.add(name: "Last-Event-ID", value: "\(position)")
-    let response = try await send(request)
+    let replica = replicas.current
+    let response = try await send(request, to: replica)
     guard response.status == .ok else { throw failure(response, "stream") }
     let type = response.headers.first(name: "Content-Type") ?? ""
     guard type.lowercased().hasPrefix("text/event-stream") else {
       throw Failure(description: "the stream is not text/event-stream")
     }
-    return response.body
+    return (response.body, replica)
   }
+
+  /// Goes on with the next replica, unless somebody did already.
+  func leave(_ replica: Int) { replicas.leave(replica) }
 
   func acknowledge(_ body: JSONObject) async throws {
     let response = try await post(body.bytes(), to: "ack")
@@ -91,14 +95,27 @@ struct ControlPlaneClient: Sendable {
   }
 
   private func request(_ name: String) -> HTTPClientRequest {
-    var request = HTTPClientRequest(url: "\(base)/v1/dataplane/\(name)")
+    var request = HTTPClientRequest(url: "/v1/dataplane/\(name)")
     request.headers.add(name: "Authorization", value: "Bearer \(token)")
     request.headers.add(name: "User-Agent", value: "signalbox-gateway")
     return request
   }
 
-  private func send(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
-    try await http.execute(request, timeout: TimeAmount(timing.reply))
+  private func send(
+    _ request: HTTPClientRequest, to replica: Int? = nil
+  ) async throws -> HTTPClientResponse {
+    let replica = replica ?? replicas.current
+    var request = request
+    request.url = replicas.base(replica) + request.url
+    do {
+      let response = try await http.execute(request, timeout: TimeAmount(timing.reply))
+      if response.status.code >= 500 { leave(replica) }
+      return response
+    } catch {
+      // Whoever gave up waiting says nothing about the replica.
+      if !Task.isCancelled { leave(replica) }
+      throw error
+    }
   }
 
   private func failure(_ response: HTTPClientResponse, _ name: String) -> Failure {

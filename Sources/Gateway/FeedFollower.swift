@@ -96,7 +96,9 @@ struct FeedFollower: Sendable {
     _ parser: inout EventStreamParser, onProgress: () -> Void
   ) async throws {
     guard let position = live.position else { throw End.closed }
-    let body = try await client.stream(after: position)
+    let (body, replica) = try await client.stream(after: position)
+    // However it ends: another replica may do better.
+    defer { if !Task.isCancelled { client.leave(replica) } }
     counters.count(\.connections)
     for try await buffer in body {
       for event in try parser.append(buffer.readableBytesView) {

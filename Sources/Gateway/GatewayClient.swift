@@ -212,7 +212,11 @@ public final class GatewayClient: Sendable {
     }
     // Not cancelled with the task that runs here.
     let rest = Task {
-      if await !evidence.deliverAll(client) {
+      var isDelivered = false
+      for _ in configuration.controlPlanes where !isDelivered {
+        isDelivered = await evidence.deliverAll(client)
+      }
+      if !isDelivered {
         logger.warning("Evidence is lost: the control plane did not take it before the end")
       }
       await save()

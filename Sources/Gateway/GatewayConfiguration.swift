@@ -1,7 +1,8 @@
 /// How a gateway reaches its control plane, and who it is.
 public struct GatewayConfiguration: Sendable {
-  /// The control plane's base URL, such as `https://signalbox.example.com`.
-  public var controlPlane: String
+  /// The base URLs of the control plane's replicas, such as `https://signalbox.example.com`; one where a load balancer stands
+  /// before them. The first is asked until it fails, then the next.
+  public var controlPlanes: [String]
   /// The gateway token (`sbg_…`).
   public var token: String
   /// What this instance is called where propagation is shown: 1 to 100 characters, one name for each instance.
@@ -20,11 +21,11 @@ public struct GatewayConfiguration: Sendable {
 
   /// What is wrong with it is said by ``GatewayClient/init(_:logger:)``.
   public init(
-    controlPlane: String, token: String, name: String, apiKeyPepper: [UInt8],
+    controlPlanes: [String], token: String, name: String, apiKeyPepper: [UInt8],
     snapshotPath: String? = nil, keyEncryptionKeys: String? = nil,
     evidenceCapacity: Int = 100_000
   ) {
-    self.controlPlane = controlPlane
+    self.controlPlanes = controlPlanes
     self.token = token
     self.name = name
     self.apiKeyPepper = apiKeyPepper
@@ -40,9 +41,11 @@ public struct GatewayConfiguration: Sendable {
   }
 
   func validate() throws(Invalid) {
-    guard controlPlane.hasPrefix("https://") || controlPlane.hasPrefix("http://") else {
+    guard !controlPlanes.isEmpty,
+      controlPlanes.allSatisfy({ $0.hasPrefix("https://") || $0.hasPrefix("http://") })
+    else {
       throw Invalid(
-        description: "controlPlane must be a URL that begins with https:// (or http://)")
+        description: "controlPlanes must be URLs that begin with https:// (or http://)")
     }
     guard token.hasPrefix("sbg_") else {
       throw Invalid(description: "token must be a gateway token, which begins with sbg_")

@@ -1,7 +1,7 @@
 import Cryptography
 
 extension GatewayConfiguration {
-  /// Reads the configuration from environment variables: `SIGNALBOX_URL`, `SIGNALBOX_GATEWAY_TOKEN`,
+  /// Reads the configuration from environment variables: `SIGNALBOX_URL` (several with commas), `SIGNALBOX_GATEWAY_TOKEN`,
   /// `SIGNALBOX_API_KEY_PEPPER` (base64url, as `api_key_pepper` is given), `GATEWAY_NAME`, and optionally
   /// `GATEWAY_SNAPSHOT` (a path), `GATEWAY_KEY_ENCRYPTION_KEYS` (`1:<key>,2:<key>`) and `GATEWAY_EVIDENCE_CAPACITY`.
   ///
@@ -27,7 +27,7 @@ extension GatewayConfiguration {
       capacity = number
     }
     self.init(
-      controlPlane: try required("SIGNALBOX_URL"), token: try required("SIGNALBOX_GATEWAY_TOKEN"),
+      controlPlanes: try required("SIGNALBOX_URL").split(separator: ",").map(String.init), token: try required("SIGNALBOX_GATEWAY_TOKEN"),
       name: try required("GATEWAY_NAME"), apiKeyPepper: pepper,
       snapshotPath: environment["GATEWAY_SNAPSHOT"],
       keyEncryptionKeys: environment["GATEWAY_KEY_ENCRYPTION_KEYS"], evidenceCapacity: capacity)

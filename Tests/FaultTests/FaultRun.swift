@@ -25,11 +25,15 @@ struct FaultRun: Sendable {
   var random: SeededGenerator { SeededGenerator(seed: seed ^ 0x5eed) }
 
   /// Runs a body with a server that is ready, and ends every process whatever happens.
-  static func with(_ body: (FaultRun) async throws -> Void) async throws {
+  ///
+  /// - Parameter settings: the server's environment variables beside the usual ones.
+  static func with(
+    _ settings: [String: String] = [:], _ body: (FaultRun) async throws -> Void
+  ) async throws {
     let seed = variable("SIGNALBOX_FAULT_SEED").flatMap { UInt64($0) } ?? .random(in: 1..<1_000_000)
     let directory = "/tmp/signalbox-faults-\(getpid())-\(seed)"
     let run = FaultRun(
-      seed: seed, directory: directory, server: try ServerProcess(directory: directory),
+      seed: seed, directory: directory, server: try ServerProcess(directory: directory, settings: settings),
       database: PrivateDatabase(directory: "\(directory)/server"))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let result: Result<Void, any Error>

@@ -22,15 +22,21 @@ struct PrivateDatabase: Sendable {
 
   /// Runs one statement on a connection of its own, which a fault before cannot have hurt.
   func rows(_ query: Query) async throws -> Rows {
+    try await withSession { try $0.execute(query, deadline: .now + .seconds(20)) }
+  }
+
+  /// Runs a body on such a connection, as a superuser.
+  func withSession<Value: Sendable>(
+    _ body: @escaping @Sendable (Session) throws -> Value
+  ) async throws -> Value {
     var options = try ConnectionOptions(url)
     options["user"] = "postgres"
     options.applicationName = "fault run"
     let connection = Connection(options: options, name: "observer")
     let deadline = ContinuousClock.now + .seconds(20)
-    let result: Result<Rows, any Error>
+    let result: Result<Value, any Error>
     do {
-      result = .success(
-        try await connection.run(deadline: deadline) { try $0.execute(query, deadline: deadline) })
+      result = .success(try await connection.run(deadline: deadline, body))
     } catch {
       result = .failure(error)
     }
@@ -53,6 +59,11 @@ struct PrivateDatabase: Sendable {
       let (pid, purpose) = try row.decode((Int32, String).self)
       return (pid, purpose)
     }
+  }
+
+  /// Stops every process of it where it is, or lets all go on.
+  func signalEverything(_ number: Int32) {
+    for pid in processes { kill(pid, number) }
   }
 
   /// Kills every process of it, so that nobody can tidy up.

@@ -31,7 +31,7 @@ final class ServerProcess: Sendable {
     settings: [String: String] = [:]
   ) throws {
     self.port = port
-    var arguments = [try Self.binary, "serve", "--port", "\(port)"]
+    var arguments = [try Self.binary("signalbox"), "serve", "--port", "\(port)"]
     var environment = [
       "SIGNALBOX_BOOTSTRAP_TOKEN": Self.token, "SIGNALBOX_RATE_LIMITS": "off",
       "SIGNALBOX_PLANS": Self.plans,
@@ -49,11 +49,22 @@ final class ServerProcess: Sendable {
   /// Another command than `serve`, on the data of a server.
   init(_ command: [String], directory: String, settings: [String: String] = [:]) throws {
     port = 0
-    arguments = try [Self.binary] + command + ["--data-dir", "\(directory)/server"]
+    arguments = try [Self.binary("signalbox")] + command + ["--data-dir", "\(directory)/server"]
     environment = settings
     let name = UInt32.random(in: 0 ... .max)
     logPath = "\(directory)/command-\(name).log"
     outputPath = "\(directory)/command-\(name).out"
+  }
+
+  /// Another program of this package, which answers on the port, too.
+  init(
+    program: String, port: UInt16, directory: String, environment: [String: String]
+  ) throws {
+    self.port = port
+    arguments = [try Self.binary(program)]
+    self.environment = environment
+    logPath = "\(directory)/\(port).log"
+    outputPath = "\(directory)/\(port).out"
   }
 
   var pid: pid_t { state.withLock { $0 } }
@@ -140,17 +151,15 @@ final class ServerProcess: Sendable {
     }
   }
 
-  /// The debug build beside the tests, or the release build, or what SIGNALBOX_BINARY names.
-  private static var binary: String {
-    get throws {
-      if let named = getenv("SIGNALBOX_BINARY") { return String(cString: named) }
-      let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-      let candidates = ["debug", "release"].map { "/\(root)/.build/\($0)/signalbox" }
-      guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
-        throw Failure.noBinary(candidates)
-      }
-      return found
+  /// The debug build beside the tests, or the release build; for the server, first what SIGNALBOX_BINARY names.
+  private static func binary(_ name: String) throws -> String {
+    if name == "signalbox", let named = getenv("SIGNALBOX_BINARY") { return String(cString: named) }
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let candidates = ["debug", "release"].map { "/\(root)/.build/\($0)/\(name)" }
+    guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
+      throw Failure.noBinary(candidates)
     }
+    return found
   }
 }
 

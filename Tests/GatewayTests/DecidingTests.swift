@@ -19,7 +19,7 @@ struct DecidingTests {
       try SnapshotFile(path: path).save(sample(at: 3, change))
       let gateway = try GatewayClient(
         GatewayConfiguration(
-          controlPlane: "http://127.0.0.1:1", token: "sbg_x", name: "test", apiKeyPepper: pepper,
+          controlPlanes: ["http://127.0.0.1:1"], token: "sbg_x", name: "test", apiKeyPepper: pepper,
           snapshotPath: path, keyEncryptionKeys: keys), logger: Logger(label: "test"))
       await gateway.load()
       return gateway
@@ -176,7 +176,7 @@ struct DecidingTests {
     url: String, token: String, name: String, pepper: Int, capacity: Int, field: String
   ) {
     let configuration = GatewayConfiguration(
-      controlPlane: url, token: token, name: name,
+      controlPlanes: [url], token: token, name: name,
       apiKeyPepper: [UInt8](repeating: 1, count: pepper),
       evidenceCapacity: capacity)
     let error = #expect(throws: GatewayConfiguration.Invalid.self) {
@@ -240,7 +240,7 @@ struct SnapshotFileTests {
       #expect(throws: ConfigurationError.self) { try file.load() }
       let gateway = try GatewayClient(
         GatewayConfiguration(
-          controlPlane: "http://127.0.0.1:1", token: "sbg_x", name: "test", apiKeyPepper: pepper,
+          controlPlanes: ["http://127.0.0.1:1"], token: "sbg_x", name: "test", apiKeyPepper: pepper,
           snapshotPath: path), logger: Logger(label: "test"))
       await gateway.load()
       #expect(gateway.status.position == nil)

@@ -38,6 +38,32 @@ struct FollowingTests {
     }
   }
 
+  @Test func `a replica that is lost is left for the next, and nothing is fetched twice`()
+    async throws
+  {
+    try await withStandIn { first in
+      try await withStandIn { second in
+        let document = try sample(at: 5)
+        first.script {
+          $0.snapshot = .status(200, document.bytes())
+          $0.greeting = StandIn.status(5)
+        }
+        second.script {
+          $0.greeting = StandIn.status(6) + ServerSentEvent(id: "6", event: "change", data: panicOn).bytes
+        }
+        try await withGateway(first.url, or: second.url) { gateway in
+          try await eventually("is up to date") { !gateway.status.isStale }
+          #expect(second.state.withLock { $0.cursors } == [])
+          try await first.stop()
+          try await eventually("has what the other says") { gateway.decide().reason == .panicMode }
+          #expect(second.state.withLock { $0.cursors } == ["5"])
+          #expect(second.state.withLock { $0.snapshots } == 0)
+          try await eventually("is up to date again") { !gateway.status.isStale }
+        }
+      }
+    }
+  }
+
   @Test func `before there is a configuration nothing passes`() async throws {
     try await withStandIn { standIn in
       standIn.script { $0.snapshot = .status(503) }
