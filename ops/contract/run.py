@@ -24,7 +24,7 @@ from stage import Person, Refused
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parents[1] / "openapi.yaml"
 
-SMALL = ["--max-examples", "60"]
+SMALL = ["--max-examples", "40"]
 LONG = ["--max-examples", "400", "--max-time", "1800"]
 
 
@@ -39,7 +39,7 @@ def identities(tokens):
 def arguments():
     parser = argparse.ArgumentParser(description="Run Schemathesis against a server.")
     parser.add_argument("base_url", metavar="BASE_URL", type=lambda url: url.rstrip("/"))
-    parser.add_argument("--long", action="store_true", help="half an hour instead of three minutes")
+    parser.add_argument("--long", action="store_true", help="half an hour instead of two minutes")
     parser.add_argument("--seed", type=int, default=None,
                         help="repeat the run that printed this seed (default: 1; with --long a new one)")
     return parser.parse_args()

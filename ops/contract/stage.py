@@ -130,7 +130,7 @@ class Stage:
     def record_id(self):
         """An id for the record of a request, and the time that it holds: a moment ago, and never the same."""
         milliseconds = time.time_ns() // 1_000_000 - 60_000
-        number = milliseconds << 80 | 7 << 76 | self.next() << 64 | 2 << 62 | secrets.randbits(62)
+        number = milliseconds << 80 | 7 << 76 | (self.next() & 0xFFF) << 64 | 2 << 62 | secrets.randbits(62)
         digits = (BASE32[number >> shift & 31] for shift in range(125, -1, -5))
         instant = datetime.fromtimestamp(milliseconds / 1000, UTC)
         return f"log_{''.join(digits)}", f"{instant:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
