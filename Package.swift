@@ -217,8 +217,9 @@ let package = Package(
     .testTarget(
       name: "FaultTests",
       dependencies: [
-        "signalbox", "example-gateway", "Gateway", "ConfigurationFeed", "ControlPlane", "Support", "EventStore", "Domain",
-        "Postgres", "Cryptography", "JSON", .product(name: "Logging", package: "swift-log"),
+        "signalbox", "example-gateway", "Gateway", "ConfigurationFeed", "ControlPlane", "Support",
+        "EventStore", "Domain", "Postgres", "Cryptography", "JSON",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
   ],

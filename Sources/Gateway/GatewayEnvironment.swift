@@ -27,7 +27,8 @@ extension GatewayConfiguration {
       capacity = number
     }
     self.init(
-      controlPlanes: try required("SIGNALBOX_URL").split(separator: ",").map(String.init), token: try required("SIGNALBOX_GATEWAY_TOKEN"),
+      controlPlanes: try required("SIGNALBOX_URL").split(separator: ",").map(String.init),
+      token: try required("SIGNALBOX_GATEWAY_TOKEN"),
       name: try required("GATEWAY_NAME"), apiKeyPepper: pepper,
       snapshotPath: environment["GATEWAY_SNAPSHOT"],
       keyEncryptionKeys: environment["GATEWAY_KEY_ENCRYPTION_KEYS"], evidenceCapacity: capacity)

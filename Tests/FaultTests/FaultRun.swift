@@ -33,7 +33,8 @@ struct FaultRun: Sendable {
     let seed = variable("SIGNALBOX_FAULT_SEED").flatMap { UInt64($0) } ?? .random(in: 1..<1_000_000)
     let directory = "/tmp/signalbox-faults-\(getpid())-\(seed)"
     let run = FaultRun(
-      seed: seed, directory: directory, server: try ServerProcess(directory: directory, settings: settings),
+      seed: seed, directory: directory,
+      server: try ServerProcess(directory: directory, settings: settings),
       database: PrivateDatabase(directory: "\(directory)/server"))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let result: Result<Void, any Error>

@@ -49,7 +49,8 @@ struct FollowingTests {
           $0.greeting = StandIn.status(5)
         }
         second.script {
-          $0.greeting = StandIn.status(6) + ServerSentEvent(id: "6", event: "change", data: panicOn).bytes
+          $0.greeting =
+            StandIn.status(6) + ServerSentEvent(id: "6", event: "change", data: panicOn).bytes
         }
         try await withGateway(first.url, or: second.url) { gateway in
           try await eventually("is up to date") { !gateway.status.isStale }

@@ -132,12 +132,14 @@ func withTemporaryPath<Result>(_ body: (String) async throws -> Result) async th
 
 /// A gateway that runs while a test does, with little patience.
 func withGateway<Result>(
-  _ url: String, or other: String? = nil, path: String? = nil, token: String = StandIn.token, capacity: Int = 100_000,
+  _ url: String, or other: String? = nil, path: String? = nil, token: String = StandIn.token,
+  capacity: Int = 100_000,
   _ change: (inout Timing) -> Void = { _ in },
   _ body: (GatewayClient) async throws -> Result
 ) async throws -> Result {
   var configuration = GatewayConfiguration(
-    controlPlanes: [url] + (other.map { [$0] } ?? []), token: token, name: "test-1", apiKeyPepper: pepper, snapshotPath: path,
+    controlPlanes: [url] + (other.map { [$0] } ?? []), token: token, name: "test-1",
+    apiKeyPepper: pepper, snapshotPath: path,
     evidenceCapacity: capacity)
   configuration.timing.backoff = Backoff(base: .milliseconds(5), most: .milliseconds(50))
   configuration.timing.acknowledgement = .milliseconds(20)

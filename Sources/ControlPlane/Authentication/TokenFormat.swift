@@ -19,7 +19,7 @@ package struct TokenFormat: Sendable {
 
   /// All kinds of tokens that there are.
   static let all =
-    [personalAccess, service, invitation] + Project.Environment.allCases.map { apiKey($0) }
+    [personalAccess, service, gateway, invitation] + Project.Environment.allCases.map { apiKey($0) }
 
   private static let randomCount = 30
   private static let checksumCount = 6
@@ -51,6 +51,23 @@ package struct TokenFormat: Sendable {
     guard body.count == Self.randomCount + Self.checksumCount else { return false }
     return body.suffix(Self.checksumCount).elementsEqual(
       Self.checksum(Array(body.prefix(Self.randomCount))))
+  }
+
+  /// Whether a path has a token where an id belongs: nobody may repeat or keep such a path.
+  static func isPart(ofPath path: Substring.UTF8View) -> Bool {
+    let isEnd = { (byte: UInt8) in byte == UInt8(ascii: "/") || byte == UInt8(ascii: ":") }
+    let shortest = randomCount + checksumCount
+    // Ids are shorter: nearly every path is settled without a copy.
+    var (length, longest) = (0, 0)
+    for byte in path {
+      length = isEnd(byte) ? 0 : length + 1
+      longest = max(longest, length)
+    }
+    guard longest > shortest else { return false }
+    return path.split(whereSeparator: isEnd).contains { part in
+      let text = String(Substring(part))
+      return all.contains { $0.matches(text) }
+    }
   }
 
   private static func checksum(_ bytes: [UInt8]) -> [UInt8] {

@@ -14,7 +14,7 @@ package final class AccessLog: Service {
     var traceID: String?
     var method: String
     var route: String
-    /// Nil when no route matched: a path nobody knows may hold a secret pasted by mistake.
+    /// Nil when no route matched, as a path nobody knows may hold a secret pasted by mistake, or when it holds a token.
     var path: Substring.UTF8View?
     var status: Int
     var nanoseconds: Int64

@@ -52,7 +52,8 @@ package struct HTTPFloor: HTTPResponder {
       peer: connection?.remoteAddress ?? "local", forwardedFor: head.forwardedFor)
     var line = AccessLog.Line(
       requestID: requestID, traceID: head.trace?.traceID, method: request.method.rawValue,
-      route: endpoint?.template ?? "unmatched", path: endpoint.map { _ in Self.path(of: target) },
+      route: endpoint?.template ?? "unmatched",
+      path: endpoint.flatMap { _ in Self.path(of: target) },
       status: 0, nanoseconds: 0, client: client)
 
     var response: Response
@@ -207,7 +208,9 @@ package struct HTTPFloor: HTTPResponder {
     log.append(line)
   }
 
-  private static func path(of target: String) -> Substring.UTF8View {
-    target.utf8.prefix { !$0.endsPath }
+  /// Nil when it must not be repeated.
+  private static func path(of target: String) -> Substring.UTF8View? {
+    let path = target.utf8.prefix { !$0.endsPath }
+    return TokenFormat.isPart(ofPath: path) ? nil : path
   }
 }
