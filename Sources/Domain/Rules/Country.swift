@@ -9,8 +9,10 @@ package struct Country: Hashable, Sendable {
   package var region: Region { Region.byCountry[index]! }
 
   /// All of them, in the order of their codes.
-  package static let allCases: [Country] = Region.byCountry.indices.filter { Region.byCountry[$0] != nil }
-    .map { Country(index: $0) }
+  package static let allCases: [Country] = Region.byCountry.indices.filter {
+    Region.byCountry[$0] != nil
+  }
+  .map { Country(index: $0) }
 
   private init(index: Int) {
     self.index = index
