@@ -169,18 +169,18 @@ struct FollowingTests {
         $0.snapshot = .status(200, document.bytes())
         $0.greeting = StandIn.status(5)
       }
-      try await withGateway(standIn.url, { $0.silence = .milliseconds(200) }) { gateway in
+      try await withGateway(standIn.url, { $0.silence = .seconds(1) }) { gateway in
         try await eventually("has connected again") { gateway.metrics.connections >= 3 }
         // but heartbeats keep it
         let heartbeats = Task {
           while !Task.isCancelled {
             standIn.send(ServerSentEvent.comment("heartbeat"))
-            try await Task.sleep(for: .milliseconds(40))
+            try await Task.sleep(for: .milliseconds(100))
           }
         }
-        try await Task.sleep(for: .milliseconds(300))
+        try await Task.sleep(for: .milliseconds(1200))
         let connections = gateway.metrics.connections
-        try await Task.sleep(for: .milliseconds(800))
+        try await Task.sleep(for: .seconds(3))
         #expect(gateway.metrics.connections == connections)
         heartbeats.cancel()
       }

@@ -21,6 +21,9 @@ struct PropagationRoutes: RouteGroup {
     let query = QueryReader(request)
     let position = query.integer("position", 1...QueryReader.largestInteger)
     try query.finish()
+    // What follows is the platform's, and no row security looks at who asks: here it does.
+    let organization = try await member.reads.rows(OrganizationTable.find(member.organizationID))
+    guard !organization.isEmpty else { throw Problem(.notFound) }
     return .json(
       try await propagation(of: position, member.reads.scoped(to: .system)).json.bytes())
   }
