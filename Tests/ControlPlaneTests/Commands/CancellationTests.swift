@@ -17,7 +17,7 @@ import Testing
       async let lock: Void = replica.run(deadline: .soon) { session in
         _ = try session.pipeline(["BEGIN", EventLog.lockHead], deadline: .soon)
         locked.finish()
-        _ = try session.pipeline(["SELECT pg_sleep(0.7)", "ROLLBACK"], deadline: .soon)
+        _ = try session.pipeline(["SELECT pg_sleep(3)", "ROLLBACK"], deadline: .soon)
       }
       for await _ in isLocked {}
 
