@@ -215,7 +215,9 @@ private struct Connections: Service {
     reader = Reader(options: database, connections: readers)
     listener = Listener(options: working, channels: [EventLog.channel])
     pool = Pool(options: working, minimum: 0, maximum: 4)
-    evidence = Pool(options: working, minimum: 0, maximum: 2)
+    var reporting = working
+    reporting.applicationName += " evidence"
+    evidence = Pool(options: reporting, minimum: 0, maximum: 2)
     writer.start()
     tail.start()
   }
