@@ -94,10 +94,8 @@ struct APIKeyRoutes: RouteGroup {
   private func project(
     _ context: APIContext, _ organization: OrganizationID, _ reads: Reads
   ) async throws -> (ProjectID, Project) {
-    guard let id = context.pathParameters["project"].flatMap(ProjectID.init),
-      let row = try await reads.rows(ProjectTable.find(id, in: organization)).first
-    else { throw Problem(.notFound) }
-    return (id, try ProjectRow(row).project)
+    let id = try context.id("project", of: Project.self)
+    return (id, try await reads.project(id, in: organization))
   }
 
   /// The key that the path names, if it is the project's that the path names.
@@ -111,10 +109,7 @@ struct APIKeyRoutes: RouteGroup {
   }
 
   private func ids(_ context: APIContext) throws -> (ProjectID, APIKeyID) {
-    guard let projectID = context.pathParameters["project"].flatMap(ProjectID.init),
-      let id = context.pathParameters["key"].flatMap(APIKeyID.init)
-    else { throw Problem(.notFound) }
-    return (projectID, id)
+    (try context.id("project"), try context.id("key"))
   }
 }
 

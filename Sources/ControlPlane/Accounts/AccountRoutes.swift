@@ -84,7 +84,7 @@ struct AccountRoutes: RouteGroup {
     try QueryReader(request).finish()
     let userID = try principal.user()
     let rows = try await principal.reads.rows(
-      PersonalAccessTokenTable.find(tokenID(context), of: userID))
+      PersonalAccessTokenTable.find(context.id("token"), of: userID))
     guard let row = rows.first else { throw Problem(.notFound) }
     let found = try PersonalAccessTokenRow(row)
     return try RenderedResource(found.token.json(id: found.id), version: found.token.version)
@@ -94,7 +94,7 @@ struct AccountRoutes: RouteGroup {
   private func revokeToken(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, by: .person, ifMatch: .ignored)
-    let id = try tokenID(context)
+    let id = try context.id("token", of: PersonalAccessToken.self)
     return try await change.carryOut(
       .account(.revokeToken(id)), in: .account(of: change.user()))
   }
@@ -138,13 +138,6 @@ struct AccountRoutes: RouteGroup {
     let person = try await services.users.names(of: [id.uuid], change.reads)[id.uuid]
     guard let email = person?.email.flatMap({ EmailAddress($0) }) else { return }
     try await services.personalData.claim(email, for: id, deadline: change.deadline)
-  }
-
-  private func tokenID(_ context: APIContext) throws -> PersonalAccessTokenID {
-    guard let id = context.pathParameters["token"].flatMap(PersonalAccessTokenID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
   }
 }
 

@@ -44,7 +44,7 @@ struct GatewayTokenRoutes: RouteGroup {
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let reads = try await services.authorizer.platformAdmin(request, context)
     try QueryReader(request).finish()
-    let rows = try await reads.rows(GatewayTokenTable.find(tokenID(context)))
+    let rows = try await reads.rows(GatewayTokenTable.find(context.id("token")))
     guard let row = rows.first else { throw Problem(.notFound) }
     let found = try GatewayTokenRow(row)
     return try RenderedResource(found.token.json(id: found.id), version: found.token.version)
@@ -55,13 +55,6 @@ struct GatewayTokenRoutes: RouteGroup {
   private func revoke(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, by: .platformAdmin, ifMatch: .ignored)
-    return try await change.carryOut(.gatewayToken(.revoke(tokenID(context))), in: .platform)
-  }
-
-  private func tokenID(_ context: APIContext) throws -> GatewayTokenID {
-    guard let id = context.pathParameters["token"].flatMap(GatewayTokenID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
+    return try await change.carryOut(.gatewayToken(.revoke(context.id("token"))), in: .platform)
   }
 }

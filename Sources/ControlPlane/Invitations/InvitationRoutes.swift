@@ -68,7 +68,7 @@ struct InvitationRoutes: RouteGroup {
     let member = try await services.authorizer.member(request, context, may: .invitationRead)
     try QueryReader(request).finish()
     let rows = try await member.reads.rows(
-      InvitationTable.find(invitationID(context), in: member.organizationID))
+      InvitationTable.find(context.id("invitation"), in: member.organizationID))
     guard let row = try rows.first.map({ try InvitationRow($0) }) else { throw Problem(.notFound) }
     let emails = try await services.personalData.open([row.invitation.sealed], member.reads)
     // No ETag: it expires without a change.
@@ -84,7 +84,7 @@ struct InvitationRoutes: RouteGroup {
       request, context, services, may: .invitationWrite, ifMatch: .ignored)
     try NoPayload.check(context.body)
     try countMail(change, context)
-    let id = try invitationID(context)
+    let id = try context.id("invitation", of: Invitation.self)
     let rows = try await change.reads.rows(InvitationTable.find(id, in: change.organization()))
     guard let row = try rows.first.map({ try InvitationRow($0) }) else { throw Problem(.notFound) }
     let sealed = row.invitation.sealed
@@ -108,7 +108,7 @@ struct InvitationRoutes: RouteGroup {
   private func revoke(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .invitationWrite, ifMatch: .ignored)
-    return try await change.carryOut(.invitation(.revoke(invitationID(context))))
+    return try await change.carryOut(.invitation(.revoke(context.id("invitation"))))
   }
 
   private func accept(request: Request, context: APIContext) async throws -> Reply {
@@ -181,13 +181,6 @@ struct InvitationRoutes: RouteGroup {
   private func countMail(_ change: ChangeRequest, _ context: APIContext) throws(Problem) {
     guard !change.isDryRun else { return }
     try context.exchange.require(services.limiter.invites(to: change.organization().uuid))
-  }
-
-  private func invitationID(_ context: APIContext) throws -> InvitationID {
-    guard let id = context.pathParameters["invitation"].flatMap(InvitationID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
   }
 }
 

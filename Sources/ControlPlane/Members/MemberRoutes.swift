@@ -53,7 +53,7 @@ struct MemberRoutes: RouteGroup {
 
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .memberRead)
-    let id = try userID(context)
+    let id = try context.id("user", of: User.self)
     if let moment = try QueryReader.asOf(request) {
       let past = try await WorkspaceHistory.workspace(
         member.organizationID, asOf: moment, member.reads)
@@ -70,7 +70,7 @@ struct MemberRoutes: RouteGroup {
   private func changeRole(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .memberWrite, ifMatch: .required)
-    let id = try userID(context)
+    let id = try context.id("user", of: User.self)
     let payload = try ChangeRolePayload(context.body)
     return try await change.carryOut(.member(.changeRole(id, to: payload.role)))
   }
@@ -79,7 +79,7 @@ struct MemberRoutes: RouteGroup {
   private func remove(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .memberWrite, ifMatch: .ignored)
-    let id = try userID(context)
+    let id = try context.id("user", of: User.self)
     return try await change.carryOut(.member(.remove(id)))
   }
 
@@ -95,13 +95,6 @@ struct MemberRoutes: RouteGroup {
       request, context, services, may: .ownershipTransfer, ifMatch: .ignored)
     let payload = try TransferOwnershipPayload(context.body)
     return try await change.carryOut(.member(.transferOwnership(to: payload.userID)))
-  }
-
-  private func userID(_ context: APIContext) throws -> UserID {
-    guard let id = context.pathParameters["user"].flatMap(UserID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
   }
 }
 

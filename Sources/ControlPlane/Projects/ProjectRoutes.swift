@@ -64,7 +64,7 @@ struct ProjectRoutes: RouteGroup {
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .projectRead)
     let organization = member.organizationID
-    let id = try projectID(context)
+    let id = try context.id("project", of: Project.self)
     let moment = try QueryReader.asOf(request)
     if let moment {
       let past = try await WorkspaceHistory.workspace(
@@ -81,7 +81,7 @@ struct ProjectRoutes: RouteGroup {
   private func change(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .projectWrite, ifMatch: .required)
-    let id = try projectID(context)
+    let id = try context.id("project", of: Project.self)
     let payload = try ChangeProjectPayload(context.body)
     return try await change.carryOut(
       .project(
@@ -92,7 +92,7 @@ struct ProjectRoutes: RouteGroup {
   private func archive(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .projectWrite, ifMatch: .required)
-    let id = try projectID(context)
+    let id = try context.id("project", of: Project.self)
     try NoPayload.check(context.body)
     return try await change.carryOut(.project(.archive(id)))
   }
@@ -101,19 +101,24 @@ struct ProjectRoutes: RouteGroup {
   private func setPanicMode(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .panicModeWrite, ifMatch: .ignored)
-    let id = try projectID(context)
+    let id = try context.id("project", of: Project.self)
     let payload = try PanicModePayload(context.body, now: change.time)
     return try await change.carryOut(
       .project(
         .setPanicMode(
           id, enabled: payload.enabled, reason: payload.reason, until: payload.until)))
   }
+}
 
-  private func projectID(_ context: APIContext) throws -> ProjectID {
-    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
+extension Reads {
+  /// A project, for features that stand on one.
+  ///
+  /// - Throws: a ``Problem`` of 404 when there is none.
+  func project(_ id: ProjectID, in organization: OrganizationID) async throws -> Project {
+    guard let row = try await rows(ProjectTable.find(id, in: organization)).first else {
       throw Problem(.notFound)
     }
-    return id
+    return try ProjectRow(row).project
   }
 }
 

@@ -34,17 +34,14 @@ struct ProviderKeyRoutes: RouteGroup {
   private func list(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .providerKeyRead)
     let organization = member.organizationID
-    let project = try projectID(context)
+    let project = try context.id("project", of: Project.self)
     let page = try Page(
       QueryReader(request), scope: "provider-keys \(organization) \(project)",
       sealer: services.cursors)
     let rows = try await member.reads.rows(
       ProviderKeyTable.list(
         of: project, in: organization, after: page.afterName, limit: page.fetchLimit))
-    if rows.isEmpty {
-      let projects = try await member.reads.rows(ProjectTable.find(project, in: organization))
-      guard !projects.isEmpty else { throw Problem(.notFound) }
-    }
+    if rows.isEmpty { _ = try await member.reads.project(project, in: organization) }
     return try page.reply(rows.map { try ProviderKeyRow($0) }) {
       $0.key.json(id: $0.id, organizationID: organization)
     } place: {
@@ -79,19 +76,12 @@ struct ProviderKeyRoutes: RouteGroup {
       .providerKey(.delete(ProviderKeyID(of: project, for: provider))))
   }
 
-  private func projectID(_ context: APIContext) throws -> ProjectID {
-    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
-  }
-
   private func place(_ context: APIContext) throws -> (ProjectID, Provider) {
     guard let provider = context.pathParameters["provider"].flatMap(Provider.init) else {
       throw Problem(
         .notFound,
         "a provider's name has lower-case letters, digits, - and _, and at most 50 of them")
     }
-    return (try projectID(context), provider)
+    return (try context.id("project", of: Project.self), provider)
   }
 }

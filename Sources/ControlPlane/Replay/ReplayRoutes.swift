@@ -27,13 +27,8 @@ struct ReplayRoutes: RouteGroup {
     let now = Timestamp.now
     let payload = try ReplayPayload(context.body)
     let (organization, reads) = (member.organizationID, member.reads)
-    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
-      throw Problem(.notFound)
-    }
-    let projects = try await reads.rows(ProjectTable.find(id, in: organization))
-    guard let project = try projects.first.map({ try ProjectRow($0).project }) else {
-      throw Problem(.notFound)
-    }
+    let id = try context.id("project", of: Project.self)
+    let project = try await reads.project(id, in: organization)
     let workspace = try await reads.rows(RuleView.all(for: id, in: organization))
       .map { row throws(PostgresError) in try RuleRow(row) }.filter { $0.rule.projectID == nil }
     let draft = DraftRules(payload.rules, in: id, besides: workspace, at: now)

@@ -61,7 +61,7 @@ struct RuleRoutes: RouteGroup {
 
   private func get(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .ruleRead)
-    let (organization, id) = (member.organizationID, try ruleID(context))
+    let (organization, id) = (member.organizationID, try context.id("rule", of: Rule.self))
     if let moment = try QueryReader.asOf(request) {
       let past = try await WorkspaceHistory.workspace(organization, asOf: moment, member.reads)
       guard let rule = past.rules[id] else { throw Problem(.notFound) }
@@ -75,7 +75,7 @@ struct RuleRoutes: RouteGroup {
   private func change(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .ruleWrite, ifMatch: .required)
-    let id = try ruleID(context)
+    let id = try context.id("rule", of: Rule.self)
     let payload = try ChangeRulePayload(context.body)
     return try await change.carryOut(
       .rule(
@@ -85,21 +85,21 @@ struct RuleRoutes: RouteGroup {
   private func delete(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .ruleWrite, ifMatch: .required)
-    return try await change.carryOut(.rule(.delete(ruleID(context))))
+    return try await change.carryOut(.rule(.delete(context.id("rule"))))
   }
 
   /// All rules of a project, whose ETag a replacement needs.
   private func set(request: Request, context: APIContext) async throws -> Reply {
     let member = try await services.authorizer.member(request, context, may: .ruleRead)
     let organization = member.organizationID
-    let id = try projectID(context)
+    let id = try context.id("project", of: Project.self)
     let rules: [RuleID: Rule]
     if let moment = try QueryReader.asOf(request) {
       let past = try await WorkspaceHistory.workspace(organization, asOf: moment, member.reads)
       guard past.projects[id] != nil else { throw Problem(.notFound) }
       rules = past.rules(of: id)
     } else {
-      _ = try await project(id, member)
+      _ = try await member.reads.project(id, in: organization)
       rules = try await member.rules(RuleView.own(of: id, in: organization))
     }
     return try RenderedResource(
@@ -110,7 +110,7 @@ struct RuleRoutes: RouteGroup {
   private func replaceAll(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .ruleWrite, ifMatch: .required)
-    let id = try projectID(context)
+    let id = try context.id("project", of: Project.self)
     let payload = try ReplaceRulesPayload(context.body)
     return try await change.carryOut(
       .rule(
@@ -129,8 +129,8 @@ struct RuleRoutes: RouteGroup {
     try QueryReader(request).finish()
     let payload = try EvaluatePayload(context.body, now: .now)
     let organization = member.organizationID
-    let id = try projectID(context)
-    let project = try await project(id, member)
+    let id = try context.id("project", of: Project.self)
+    let project = try await member.reads.project(id, in: organization)
     let entitlements = try await member.reads.rows(PlanQuery.plan(of: organization)).first
       .map { try PlanQuery.entitlements($0, services.plans) }
     let controls = Controls(
@@ -144,26 +144,6 @@ struct RuleRoutes: RouteGroup {
     _ = try await services.authorizer.principal(request, context)
     try QueryReader(request).finish()
     return RegionPayloads.regions
-  }
-
-  private func project(_ id: ProjectID, _ member: Membership) async throws -> Project {
-    let rows = try await member.reads.rows(ProjectTable.find(id, in: member.organizationID))
-    guard let row = rows.first else { throw Problem(.notFound) }
-    return try ProjectRow(row).project
-  }
-
-  private func projectID(_ context: APIContext) throws -> ProjectID {
-    guard let id = context.pathParameters["project"].flatMap(ProjectID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
-  }
-
-  private func ruleID(_ context: APIContext) throws -> RuleID {
-    guard let id = context.pathParameters["rule"].flatMap(RuleID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
   }
 }
 

@@ -48,7 +48,7 @@ struct ServiceTokenRoutes: RouteGroup {
     let member = try await services.authorizer.member(request, context, may: .serviceTokenRead)
     try QueryReader(request).finish()
     let rows = try await member.reads.rows(
-      ServiceTokenTable.find(tokenID(context), in: member.organizationID))
+      ServiceTokenTable.find(context.id("token"), in: member.organizationID))
     guard let row = rows.first else { throw Problem(.notFound) }
     // No ETag: it is used without a change.
     return .json(try ServiceTokenRow(row).json.bytes())
@@ -57,7 +57,7 @@ struct ServiceTokenRoutes: RouteGroup {
   private func rotate(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
-    let id = try tokenID(context)
+    let id = try context.id("token", of: ServiceToken.self)
     let payload = try RotateServiceTokenPayload(context.body)
     let token = change.newToken(.service)
     let command = ServiceTokenCommand.rotate(
@@ -69,13 +69,6 @@ struct ServiceTokenRoutes: RouteGroup {
   private func revoke(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
-    return try await change.carryOut(.serviceToken(.revoke(tokenID(context))))
-  }
-
-  private func tokenID(_ context: APIContext) throws -> ServiceTokenID {
-    guard let id = context.pathParameters["token"].flatMap(ServiceTokenID.init) else {
-      throw Problem(.notFound)
-    }
-    return id
+    return try await change.carryOut(.serviceToken(.revoke(context.id("token"))))
   }
 }
