@@ -52,10 +52,6 @@ package final class LiveConfiguration: Service {
     var nextGatewayCheck = ContinuousClock.now
     var heartbeats = 0
     var isStopping = false
-    /// Raised whenever there is something to look at.
-    var revision: UInt64 = 0
-    var nextWaiter: UInt64 = 0
-    var waiting: [UInt64: CheckedContinuation<Void, Never>] = [:]
     var streams = 0
   }
 
@@ -69,7 +65,10 @@ package final class LiveConfiguration: Service {
   private let reads: TableReads
   private let pool: Pool
   private let plans: PlanCatalog
-  private let signal = AppendSignal()
+  /// Raised when there may be something to read.
+  private let signal = BroadcastSignal()
+  /// Raised when there is something to look at.
+  private let news = BroadcastSignal()
   private let isWanted = Atomic<Bool>(false)
   private let streams: Gauge
   private let logger: Logger
@@ -97,9 +96,8 @@ package final class LiveConfiguration: Service {
   ) async throws(Problem) -> (document: ConfigurationDocument, status: Status) {
     want()
     while ContinuousClock.now < deadline, !Task.isCancelled {
-      let (document, status, revision) = state.withLock {
-        ($0.document, $0.status, $0.revision)
-      }
+      let revision = news.count
+      let (document, status) = state.withLock { ($0.document, $0.status) }
       let isFresh = position.map { $0 <= status.position } ?? true
       if let document, isFresh || status.staleSince != nil { return (document, status) }
       signal.raise()
@@ -110,7 +108,9 @@ package final class LiveConfiguration: Service {
 
   /// What a stream has to send next, whose last change was the one at `cursor`.
   func view(after cursor: Int64, for gateway: GatewayTokenID) -> View {
-    state.withLock { state in
+    // Taken before looking: what is published meanwhile wakes whoever waits.
+    let revision = news.count
+    return state.withLock { state in
       let news: View.News
       if cursor < state.framesBegin {
         news = .older(upTo: state.framesBegin)
@@ -119,7 +119,7 @@ package final class LiveConfiguration: Service {
         news = .frames(state.frames[place...])
       }
       return View(
-        revision: state.revision, news: news, status: state.status, heartbeats: state.heartbeats,
+        revision: revision, news: news, status: state.status, heartbeats: state.heartbeats,
         isGatewayGood: state.gateways.contains(gateway), isStopping: state.isStopping)
     }
   }
@@ -154,24 +154,7 @@ package final class LiveConfiguration: Service {
   }
 
   /// Waits until there is something new to look at, or the task is cancelled.
-  func wait(after revision: UInt64) async {
-    let id = state.withLock { state in
-      defer { state.nextWaiter += 1 }
-      return state.nextWaiter
-    }
-    await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let isOver = state.withLock { state in
-          if state.revision > revision || Task.isCancelled { return true }
-          state.waiting[id] = continuation
-          return false
-        }
-        if isOver { continuation.resume() }
-      }
-    } onCancel: {
-      state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
-    }
-  }
+  func wait(after revision: UInt64) async { await news.wait(after: revision) }
 
   private func wait(after revision: UInt64, until deadline: ContinuousClock.Instant) async {
     await withTaskGroup(of: Void.self) { group in
@@ -225,7 +208,6 @@ package final class LiveConfiguration: Service {
         } catch let error as ConfigurationError {
           logger.error("the configuration is read anew", metadata: ["error": "\(error)"])
           state.withLock { $0.document = nil }
-          continue
         } catch {
           markStale(error)
         }
@@ -321,13 +303,8 @@ package final class LiveConfiguration: Service {
   }
 
   private func publish(_ change: (inout State) -> Void) {
-    let waiting = state.withLock { state in
-      change(&state)
-      state.revision += 1
-      defer { state.waiting = [:] }
-      return state.waiting
-    }
-    for continuation in waiting.values { continuation.resume() }
+    state.withLock { change(&$0) }
+    news.raise()
   }
 }
 

@@ -28,10 +28,13 @@ enum StoredConfiguration {
       let ids = try organizations.map { row throws(PostgresError) in
         try row.decode(UUID.self, column: "organization_id")
       }
-      let apiKeys = try apiKeys(of: ids, session, deadline)
-      let providerKeys = try providerKeys(of: ids, session, deadline)
+      let apiKeys = try grouped(
+        APIKeyTable.notRevoked(in: ids), by: \.organizationID, session, deadline, APIKeyRow.init)
+      let providerKeys = try grouped(
+        ProviderKeyTable.all(in: ids), by: \.organizationID, session, deadline, ProviderKeyRow.init)
       var projects = try projects(of: ids, session, deadline)
-      let rules = try rules(of: ids, session, deadline)
+      let rules = try grouped(
+        RuleView.all(in: ids), by: \.organizationID, session, deadline, RuleRow.init)
       for row in organizations {
         let id = OrganizationID(try row.decode(UUID.self, column: "organization_id"))
         var organization = try ConfiguredOrganization(row, plans)
@@ -76,39 +79,17 @@ enum StoredConfiguration {
     return projects
   }
 
-  private static func rules(
-    of organizations: [UUID], _ session: Session, _ deadline: ContinuousClock.Instant
-  ) throws -> [OrganizationID: [RuleRow]] {
-    var rules: [OrganizationID: [RuleRow]] = [:]
-    for row in try session.execute(RuleView.all(in: organizations), deadline: deadline) {
-      let row = try RuleRow(row)
-      rules[row.organizationID, default: []].append(row)
+  /// Rows by the workspaces that they belong to.
+  private static func grouped<Found>(
+    _ query: Query, by organization: (Found) -> OrganizationID, _ session: Session,
+    _ deadline: ContinuousClock.Instant, _ decode: (Row) throws(PostgresError) -> Found
+  ) throws -> [OrganizationID: [Found]] {
+    var found: [OrganizationID: [Found]] = [:]
+    for row in try session.execute(query, deadline: deadline) {
+      let row = try decode(row)
+      found[organization(row), default: []].append(row)
     }
-    return rules
-  }
-}
-
-extension StoredConfiguration {
-  private static func apiKeys(
-    of organizations: [UUID], _ session: Session, _ deadline: ContinuousClock.Instant
-  ) throws -> [OrganizationID: [APIKeyRow]] {
-    var keys: [OrganizationID: [APIKeyRow]] = [:]
-    for row in try session.execute(APIKeyTable.notRevoked(in: organizations), deadline: deadline) {
-      let row = try APIKeyRow(row)
-      keys[row.organizationID, default: []].append(row)
-    }
-    return keys
-  }
-
-  private static func providerKeys(
-    of organizations: [UUID], _ session: Session, _ deadline: ContinuousClock.Instant
-  ) throws -> [OrganizationID: [ProviderKeyRow]] {
-    var keys: [OrganizationID: [ProviderKeyRow]] = [:]
-    for row in try session.execute(ProviderKeyTable.all(in: organizations), deadline: deadline) {
-      let row = try ProviderKeyRow(row)
-      keys[row.organizationID, default: []].append(row)
-    }
-    return keys
+    return found
   }
 }
 

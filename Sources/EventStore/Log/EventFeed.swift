@@ -8,7 +8,7 @@ package struct EventFeed: AsyncSequence, Sendable {
   package typealias Element = [RecordedEvent]
 
   private let reader: Reader
-  private let signal: AppendSignal
+  private let signal: BroadcastSignal
   private let position: Int64
   private let organizationID: UUID?
 
@@ -16,7 +16,7 @@ package struct EventFeed: AsyncSequence, Sendable {
   ///   - position: only events behind it; 0 is the beginning of the log.
   ///   - organizationID: only this stream's events; nil for all streams.
   package init(
-    reader: Reader, signal: AppendSignal, after position: Int64, organizationID: UUID? = nil
+    reader: Reader, signal: BroadcastSignal, after position: Int64, organizationID: UUID? = nil
   ) {
     self.reader = reader
     self.signal = signal
@@ -64,8 +64,9 @@ package struct EventFeed: AsyncSequence, Sendable {
   }
 }
 
-/// Tells those who wait that something was appended, by whatever replica: PostgreSQL notifies every one of them.
-package final class AppendSignal: Sendable {
+/// Tells all those who wait that something happened, such as an append on whatever replica: PostgreSQL notifies every one
+/// of them.
+package final class BroadcastSignal: Sendable {
   private struct State {
     var count: UInt64 = 0
     var nextID: UInt64 = 0

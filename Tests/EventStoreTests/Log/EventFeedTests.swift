@@ -74,12 +74,12 @@ import Testing
   }
 
   private static func withFeed(
-    _ body: (Reader, AppendSignal, TestDatabase) async throws -> Void
+    _ body: (Reader, BroadcastSignal, TestDatabase) async throws -> Void
   ) async throws {
     let database = try await TestPostgres.database()
     let reader = Reader(options: database.owner, connections: 1)
     let listener = Listener(options: database.owner, channels: [EventLog.channel])
-    let signal = AppendSignal()
+    let signal = BroadcastSignal()
     let following = Task { await signal.follow(listener) }
     do {
       try await body(reader, signal, database)
