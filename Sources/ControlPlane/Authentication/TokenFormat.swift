@@ -22,9 +22,6 @@ package struct TokenFormat: Sendable {
     [personalAccess, service, gateway, invitation] + Project.Environment.allCases.map { apiKey($0) }
 
   private static let randomCount = 30
-  private static let checksumCount = 6
-  private static let alphabet = Array(
-    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
 
   package let prefix: String
 
@@ -39,24 +36,21 @@ package struct TokenFormat: Sendable {
     // Four bytes for each character: the bias of the remainder is below 2^-26.
     let body = (0..<Self.randomCount).map { index in
       let word = random[4 * index..<4 * index + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-      return Self.alphabet[Int(word % 62)]
+      return Base62Checksum.alphabet[Int(word % 62)]
     }
-    return prefix + String(decoding: body + Self.checksum(body), as: UTF8.self)
+    return prefix + String(decoding: body + Base62Checksum.digits(of: body), as: UTF8.self)
   }
 
   /// Whether a text is a token of this format, its checksum included.
   package func matches(_ text: String) -> Bool {
-    guard text.hasPrefix(prefix) else { return false }
-    let body = Array(text.utf8.dropFirst(prefix.utf8.count))
-    guard body.count == Self.randomCount + Self.checksumCount else { return false }
-    return body.suffix(Self.checksumCount).elementsEqual(
-      Self.checksum(Array(body.prefix(Self.randomCount))))
+    text.hasPrefix(prefix)
+      && Base62Checksum.ends(text.utf8.dropFirst(prefix.utf8.count), of: Self.randomCount)
   }
 
   /// Whether a path has a token where an id belongs: nobody may repeat or keep such a path.
   static func isPart(ofPath path: Substring.UTF8View) -> Bool {
     let isEnd = { (byte: UInt8) in byte == UInt8(ascii: "/") || byte == UInt8(ascii: ":") }
-    let shortest = randomCount + checksumCount
+    let shortest = randomCount + Base62Checksum.count
     // Ids are shorter: nearly every path is settled without a copy.
     var (length, longest) = (0, 0)
     for byte in path {
@@ -68,15 +62,5 @@ package struct TokenFormat: Sendable {
       let text = String(Substring(part))
       return all.contains { $0.matches(text) }
     }
-  }
-
-  private static func checksum(_ bytes: [UInt8]) -> [UInt8] {
-    var sum = CRC32.checksum(bytes)
-    var digits: [UInt8] = []
-    for _ in 0..<checksumCount {
-      digits.append(alphabet[Int(sum % 62)])
-      sum /= 62
-    }
-    return digits.reversed()
   }
 }
