@@ -74,8 +74,10 @@ package struct ControlPlane: Sendable {
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
+    let settlement = UsageSettlement(pool: connections.pool, commands: commands, logger: logger)
     let requestLogs = RequestLogStore(
-      pool: connections.evidence, plans: configuration.plans, logger: logger)
+      pool: connections.evidence, plans: configuration.plans, settlement: settlement,
+      logger: logger)
     let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
     let identities = IdentityVerifier(
       providers: configuration.identityProviders
@@ -102,7 +104,7 @@ package struct ControlPlane: Sendable {
       vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher))
     let listener = connections.listener
     background = [
-      serviceTokenUses, requestLogs,
+      serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       liveConfiguration, gatewayReports,
       UntilShutdown { await liveConfiguration.listen(listener) },
