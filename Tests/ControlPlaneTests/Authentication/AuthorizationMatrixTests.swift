@@ -192,6 +192,7 @@ struct World: Sendable {
   let serviceToken: String
   let rule: String
   let apiKey: String
+  let purchase: CreditPurchaseID
   let log: String
   /// A viewer whom others look at and change.
   let target: UserID
@@ -243,10 +244,19 @@ struct World: Sendable {
     let connected = try await owner.put(
       "\(path)/projects/\(project)/provider-keys/openai", #"{"key":"sk-\#(Self.mark)-1"}"#)
     #expect(connected.status == 201, "\(connected.text)")
+    purchase = CreditPurchaseID(Identifiers.next())
+    let order = PurchaseOrder(
+      purchaseID: purchase, paymentID: "pi_\(Self.mark)", package: CreditPackage.all[0],
+      amount: 1500, currency: "usd")
+    _ = try await plane.handle(.credits(.complete(order)), in: id, by: .system)
     let record = EvidenceRecord(project: project, model: Self.mark)
     log = record.id
     let reported = try await gateway.post("/v1/dataplane/request-logs", "[\(record.text)]")
     #expect(try reported.json["accepted"]?.integer == 1, "\(reported.text)")
+    // What the cells find does not change on its own any more.
+    while try await owner.get("\(path)/usage").json["pending"] != .integer(0) {
+      try await Task.sleep(for: .milliseconds(20))
+    }
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -262,6 +272,7 @@ struct World: Sendable {
     serviceToken = other.serviceToken
     rule = other.rule
     apiKey = other.apiKey
+    purchase = other.purchase
     log = other.log
     target = other.target
     members = other.members
@@ -284,6 +295,7 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let values = [
       "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
+      "purchase": "\(purchase)",
       "provider": "openai",
       "user": "\(target)",
       "invitation": invitation,

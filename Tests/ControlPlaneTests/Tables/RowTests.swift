@@ -31,6 +31,10 @@ import Testing
     APIKeyLookupTable.table.name: APIKeyLookupTable.table.columns.map(\.name),
     ProviderKeyTable.table.name: ProviderKeyTable.table.columns.map(\.name),
     RequestLogTable.name: RequestLogTable.columns,
+    CreditPurchaseTable.table.name: CreditPurchaseTable.table.columns.map(\.name),
+    UsageCounterTable.table.name: UsageCounterTable.table.columns.map(\.name),
+    UsageReportTable.name: UsageReportTable.columns,
+    UsageDayTable.name: UsageDayTable.columns,
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]

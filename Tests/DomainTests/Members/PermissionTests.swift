@@ -29,6 +29,9 @@ import Testing
     (.auditRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.eventRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.requestLogRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.usageRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.creditsRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.billingWrite, [.owner, .billing]),
   ]
 
   /// Which roles somebody with a role may give and take, by hand too.
