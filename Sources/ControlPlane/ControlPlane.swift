@@ -130,6 +130,7 @@ package struct ControlPlane: Sendable {
       AccountRoutes(services: services),
       GatewayTokenRoutes(services: services),
       RequestLogRoutes(services: services),
+      RequestLogExportRoutes(services: services),
       ReplayRoutes(services: services),
       AuditEventRoutes(services: services),
       EventRoutes(services: services),

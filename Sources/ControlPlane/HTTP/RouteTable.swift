@@ -45,6 +45,7 @@ final class Endpoint: Sendable {
     self.template = template
     servesText =
       template == "/metrics" || template.hasPrefix("/problems") || template.hasSuffix("/stream")
+      || template.hasSuffix(":export")
     allow = Set(responders.keys).union([.options]).map(\.rawValue).sorted()
       .joined(separator: ", ")
     operations = responders.map {
