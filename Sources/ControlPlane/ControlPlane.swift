@@ -102,7 +102,8 @@ package struct ControlPlane: Sendable {
         reads: reads, hasher: secrets.hasher, identities: identities, users: users,
         serviceTokenUses: serviceTokenUses, knownGateways: groundwork.knownGateways,
         limiter: configuration.rateLimits),
-      knownGateways: groundwork.knownGateways, limiter: configuration.rateLimits)
+      knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
+      limiter: configuration.rateLimits)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(

@@ -13,16 +13,20 @@ package struct Authorizer: GatewayDoor, Sendable {
   private let isChecking: Bool
   private let authenticator: Authenticator
   private let knownGateways: KnownGateways
+  private let isDatabaseAway: @Sendable () -> Bool
   private let limiter: RateLimiter
 
-  /// - Parameter isChecking: false takes everybody for an owner of every workspace.
+  /// - Parameters:
+  ///   - isChecking: false takes everybody for an owner of every workspace.
+  ///   - isDatabaseAway: what was known a second ago; who may do without the database does not wait for it then.
   init(
     isChecking: Bool, authenticator: Authenticator, knownGateways: KnownGateways,
-    limiter: RateLimiter
+    isDatabaseAway: @escaping @Sendable () -> Bool, limiter: RateLimiter
   ) {
     self.isChecking = isChecking
     self.authenticator = authenticator
     self.knownGateways = knownGateways
+    self.isDatabaseAway = isDatabaseAway
     self.limiter = limiter
   }
 
@@ -45,6 +49,11 @@ package struct Authorizer: GatewayDoor, Sendable {
   func gateway(
     _ request: Request, _ context: some ExchangeContext, whileDatabaseIsAway: Bool
   ) async throws -> AuthenticatedGateway {
+    if whileDatabaseIsAway, isDatabaseAway(),
+      let id = try knownGateways.gateway(request, context)
+    {
+      return AuthenticatedGateway(id: id, reads: nil)
+    }
     do {
       let principal = try await authenticator.principal(request, context, settling: true)
       try count(principal, in: nil, context.exchange)

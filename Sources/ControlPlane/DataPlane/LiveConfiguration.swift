@@ -108,6 +108,9 @@ package final class LiveConfiguration: Service {
 
   // MARK: For requests
 
+  /// Whether the database did not answer when it was last asked.
+  var isStale: Bool { state.withLock { $0.status.isStale } }
+
   /// What the database says gateways are to run; nil while it is away, or nobody wants it.
   var confirmed: ConfigurationDocument? {
     state.withLock { $0.isUnconfirmed || $0.status.isStale ? nil : $0.document }
