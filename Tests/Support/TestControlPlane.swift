@@ -57,9 +57,9 @@ package struct TestControlPlane: Sendable {
       return (UserID(try admins[0].decode(UUID.self)), isNew)
     }
     let issuer = try await LocalIssuer(privateKey: [UInt8](repeating: 5, count: 32))
-    var configuration = ControlPlane.Configuration(
-      database: database.application, hasher: hasher,
-      keys: KeyRing(key: [UInt8](repeating: 9, count: 32)),
+    var configuration = ControlPlane.Configuration(database: database.application)
+    let secrets = ControlPlane.Secrets(
+      hasher: hasher, keys: KeyRing(key: [UInt8](repeating: 9, count: 32)),
       providerKeys: KeyEncryptionKeys(key: [UInt8](repeating: 11, count: 32)))
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
@@ -71,7 +71,7 @@ package struct TestControlPlane: Sendable {
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    let controlPlane = ControlPlane(configuration, logger: logger)
+    let controlPlane = ControlPlane(configuration, secrets, logger: logger)
     if isNew {
       _ = try await Bootstrap.makeToken(
         token, for: adminID, hasher, controlPlane.services.commands)
