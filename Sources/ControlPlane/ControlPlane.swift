@@ -35,6 +35,8 @@ package struct ControlPlane: Sendable {
     package var checksMembership = true
     /// Nil: nobody's reports are taken.
     package var secretScanning: SecretScanning?
+    /// How webhooks are sent.
+    package var webhooks: Webhooks = .production
     /// Nil for production.
     package var development: Development?
 
@@ -57,7 +59,8 @@ package struct ControlPlane: Sendable {
   private let connections: Connections
   private let background: [any Service]
 
-  package init(_ configuration: Configuration, logger: Logger) {
+  /// - Throws: when the system cannot do TLS.
+  package init(_ configuration: Configuration, logger: Logger) throws {
     connections = Connections(configuration.database, readers: configuration.readers)
     let development = configuration.development
     let replica = UUID()
@@ -68,6 +71,8 @@ package struct ControlPlane: Sendable {
       reads: reads, pool: connections.pool, plans: configuration.plans, metrics: metrics,
       logger: logger)
     let gatewayReports = GatewayReports(pool: connections.pool)
+    let logGrowth = BroadcastSignal()
+    let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
@@ -99,13 +104,23 @@ package struct ControlPlane: Sendable {
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
       hasher: configuration.hasher, plans: configuration.plans, requestLogs: requestLogs,
       limiter: configuration.rateLimits,
-      vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher))
+      vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher),
+      webhookSecrets: WebhookSecretVault(keys: configuration.keys))
     let listener = connections.listener
+    let webhooks = try configuration.webhooks.deliveries(
+      pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
+      logger: logger)
     background = [
       serviceTokenUses, requestLogs,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       liveConfiguration, gatewayReports,
-      UntilShutdown { await liveConfiguration.listen(listener) },
+      webhooks.workers, liveEvents,
+      UntilShutdown {
+        for await _ in listener.events {
+          logGrowth.raise()
+          liveConfiguration.logGrew()
+        }
+      },
       UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
@@ -128,7 +143,10 @@ package struct ControlPlane: Sendable {
       RequestLogRoutes(services: services),
       ReplayRoutes(services: services),
       AuditEventRoutes(services: services),
-      EventRoutes(services: services),
+      EventRoutes(services: services, live: liveEvents),
+      WebhookEndpointRoutes(services: services, targets: configuration.webhooks.targets),
+      WebhookDeliveryRoutes(
+        services: services, store: webhooks.store, work: webhooks.work),
       DataPlaneRoutes(
         services: services, configuration: liveConfiguration, reports: gatewayReports),
       PropagationRoutes(services: services, reports: gatewayReports),
@@ -197,6 +215,8 @@ private struct Connections: Service {
   let pool: Pool
   /// For evidence, which comes in masses; closed by its store.
   let evidence: Pool
+  /// For webhooks, for which nothing else waits; closed by whoever sends them.
+  let webhooks: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -218,6 +238,9 @@ private struct Connections: Service {
     var reporting = working
     reporting.applicationName += " evidence"
     evidence = Pool(options: reporting, minimum: 0, maximum: 2)
+    var delivering = working
+    delivering.applicationName += " webhooks"
+    webhooks = Pool(options: delivering, minimum: 0, maximum: 4)
     writer.start()
     tail.start()
   }

@@ -48,6 +48,11 @@ struct Serve: AsyncParsableCommand {
       "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
   var devIdentity = false
 
+  @Flag(
+    help:
+      "For development and tests: webhooks may be sent to private addresses, and by plain http.")
+  var webhookAllowPrivate = false
+
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
@@ -107,7 +112,7 @@ struct Serve: AsyncParsableCommand {
       logger.warning("development: anybody is signed in who asks for it")
     }
     let address = configuration.http.host
-    let controlPlane = ControlPlane(configuration, logger: logger)
+    let controlPlane = try ControlPlane(configuration, logger: logger)
     let commands = controlPlane.services.commands
     if let admin = prepared.admin,
       let made = try await Bootstrap.makeToken(token, for: admin, prepared.hasher, commands)
@@ -149,6 +154,9 @@ struct Serve: AsyncParsableCommand {
     case nil, "off": break
     case "github": configuration.secretScanning = try Self.secretScanning()
     default: throw ValidationError("SIGNALBOX_SECRET_SCANNING is either github or off.")
+    }
+    if webhookAllowPrivate || Environment["SIGNALBOX_WEBHOOK_ALLOW_PRIVATE"] == "1" {
+      configuration.webhooks.targets = TargetPolicy(allowsPrivate: true)
     }
     switch Environment["SIGNALBOX_RATE_LIMITS"] {
     case nil, "on": break

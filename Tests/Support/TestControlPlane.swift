@@ -65,13 +65,14 @@ package struct TestControlPlane: Sendable {
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
     configuration.rateLimits = RateLimiter(isEnabled: false)
+    configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
     configure(&configuration)
     configuration.http.port = 0
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    let controlPlane = ControlPlane(configuration, logger: logger)
+    let controlPlane = try ControlPlane(configuration, logger: logger)
     if isNew {
       _ = try await Bootstrap.makeToken(
         token, for: adminID, hasher, controlPlane.services.commands)
@@ -164,6 +165,13 @@ package struct TestControlPlane: Sendable {
     _ = try await handle(
       .organization(.create(name: "Acme", slug: slug, owner: adminID)), in: id)
     return id
+  }
+}
+
+/// Tests ask no name server.
+private struct NoNames: HostResolver {
+  func addresses(of name: String) async throws(HostNotFound) -> [IPAddress] {
+    throw HostNotFound()
   }
 }
 

@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 4
+  package static let foldVersion = 5
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -14,6 +14,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var rules: [RuleID: Rule] = [:]
   package private(set) var apiKeys: [APIKeyID: APIKey] = [:]
   package private(set) var providerKeys: [ProviderKeyID: ProviderKey] = [:]
+  package private(set) var webhookEndpoints: [WebhookEndpointID: WebhookEndpoint] = [:]
   package private(set) var invitations: [InvitationID: Invitation] = [:]
   package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
   /// Nil until the workspace is on a plan.
@@ -34,6 +35,7 @@ package struct Workspace: Equatable, Sendable, Codable {
     case gatewayTokens = "gateway_tokens"
     case apiKeys = "api_keys"
     case providerKeys = "provider_keys"
+    case webhookEndpoints = "webhook_endpoints"
   }
 }
 
@@ -88,6 +90,8 @@ extension Workspace {
       try APIKey.evolve(&apiKeys[event.keyID], event, metadata)
     case .providerKey(let event):
       try ProviderKey.evolve(&providerKeys[event.keyID], event, metadata)
+    case .webhookEndpoint(let event):
+      try WebhookEndpoint.evolve(&webhookEndpoints[event.endpointID], event, metadata)
     case .plan(let event):
       try touchOrganization(metadata)
       plan = WorkspacePlan(event, metadata)
@@ -125,6 +129,7 @@ extension Workspace {
     case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
     case .apiKey(let id): apiKeys[id]?.version
     case .providerKey(let id): providerKeys[id]?.version
+    case .webhookEndpoint(let id): webhookEndpoints[id]?.version
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     case .gatewayToken(let id): gatewayTokens[id]?.version
