@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+package import NIOSSL
 import Synchronization
 
 /// Receives webhooks on a port of this machine, keeps them, and answers as it is told.
@@ -10,6 +11,16 @@ package final class WebhookReceiver: Sendable {
     package let headers: [(name: String, value: String)]
     package let body: [UInt8]
     package let at: ContinuousClock.Instant
+
+    package init(
+      path: String, headers: [(name: String, value: String)], body: [UInt8],
+      at: ContinuousClock.Instant
+    ) {
+      self.path = path
+      self.headers = headers
+      self.body = body
+      self.at = at
+    }
 
     /// The first header field with this name.
     package subscript(name: String) -> String? {
@@ -44,8 +55,10 @@ package final class WebhookReceiver: Sendable {
   private let state: Mutex<State>
 
   /// Starts one.
+  ///
+  /// - Parameter tls: nil for plain http.
   package static func start(
-    _ behaviour: @escaping Behaviour = { _ in .ok }
+    tls: NIOSSLContext? = nil, _ behaviour: @escaping Behaviour = { _ in .ok }
   ) async throws -> WebhookReceiver {
     let box = Box()
     let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -54,6 +67,9 @@ package final class WebhookReceiver: Sendable {
       .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
+          if let tls {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
+          }
           try channel.pipeline.syncOperations.configureHTTPServerPipeline()
           try channel.pipeline.syncOperations.addHandler(Handler(box))
         }
