@@ -59,8 +59,7 @@ package struct ControlPlane: Sendable {
   private let connections: Connections
   private let background: [any Service]
 
-  /// - Throws: when the system cannot do TLS.
-  package init(_ configuration: Configuration, logger: Logger) throws {
+  package init(_ configuration: Configuration, logger: Logger) {
     connections = Connections(configuration.database, readers: configuration.readers)
     let development = configuration.development
     let replica = UUID()
@@ -107,7 +106,7 @@ package struct ControlPlane: Sendable {
       vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher),
       webhookSecrets: WebhookSecretVault(keys: configuration.keys))
     let listener = connections.listener
-    let webhooks = try configuration.webhooks.deliveries(
+    let webhooks = configuration.webhooks.deliveries(
       pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
       logger: logger)
     background = [

@@ -169,7 +169,7 @@ private func withControlPlane<Value: Sendable>(
         providerKeys: try Bootstrap.providerKeyEncryption(
           configured: secrets.providerKeys, session, deadline: deadline))
     }
-    let controlPlane = try ControlPlane(configuration, logger: logger)
+    let controlPlane = ControlPlane(configuration, logger: logger)
     let result = await Result { try await body(controlPlane) }
     await controlPlane.close()
     return try result.get()

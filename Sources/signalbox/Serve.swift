@@ -112,7 +112,7 @@ struct Serve: AsyncParsableCommand {
       logger.warning("development: anybody is signed in who asks for it")
     }
     let address = configuration.http.host
-    let controlPlane = try ControlPlane(configuration, logger: logger)
+    let controlPlane = ControlPlane(configuration, logger: logger)
     let commands = controlPlane.services.commands
     if let admin = prepared.admin,
       let made = try await Bootstrap.makeToken(token, for: admin, prepared.hasher, commands)

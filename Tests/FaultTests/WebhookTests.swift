@@ -83,6 +83,33 @@ extension FaultTests {
       }
     }
 
+    /// FAULTS.md row 16.
+    @Test
+    func
+      `asked to end with a stream open and a webhook under way, it ends in time and lets go of both`()
+      async throws
+    {
+      try await FaultRun.with(Self.settings) { run in
+        let client = TestClient(run.server)
+        let receiver = try await WebhookReceiver.start { _ in .hang }
+        let organization = try await client.makeOrganization()
+        _ = try await Self.makeEndpoint(client, organization, receiver.url("/0"))
+        _ = try await client.makeProject(in: organization)
+        #expect(try await receiver.wait { $0.count == 1 }, run.hint)
+        let stream = Task { try await client.get("\(organization)/events/stream") }
+        try await Task.sleep(for: .milliseconds(500))
+        run.server.signal(SIGTERM)
+        let status = try await run.server.awaitExit(within: .seconds(10))
+        #expect(status == 0, run.hint)
+        let reply = try await stream.value
+        #expect(reply.text.contains("project.created"), run.hint)
+        receiver.answer { _ in .ok }
+        try await run.server.start()
+        // Its lease was given back: nobody waits for it to end.
+        #expect(try await receiver.wait(for: .seconds(10)) { $0.count == 2 }, run.hint)
+      }
+    }
+
     /// p99 of what goes to others is within 1.2 times what it is without the one that hangs.
     @Test func `endpoints that hang delay no other's deliveries`() async throws {
       try await FaultRun.with(Self.settings) { run in

@@ -72,7 +72,7 @@ package struct TestControlPlane: Sendable {
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    let controlPlane = try ControlPlane(configuration, logger: logger)
+    let controlPlane = ControlPlane(configuration, logger: logger)
     if isNew {
       _ = try await Bootstrap.makeToken(
         token, for: adminID, hasher, controlPlane.services.commands)

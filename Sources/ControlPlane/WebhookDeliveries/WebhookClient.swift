@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 package import NIOPosix
 package import NIOSSL
+import Synchronization
 
 /// One POST to an endpoint.
 package struct WebhookRequest: Sendable {
@@ -66,24 +67,21 @@ package struct WebhookClient: Sendable {
 
   private let policy: TargetPolicy
   private let resolver: any HostResolver
-  private let tls: NIOSSLContext
+  private let tls: TLSContext
   private let group: MultiThreadedEventLoopGroup
   private let timeLimit: Duration
 
   /// - Parameter tls: nil to believe those whom the system's certificate authorities vouch for.
-  /// - Throws: `NIOSSLError` when the system has none.
   package init(
     policy: TargetPolicy, resolver: any HostResolver = SystemResolver(),
     tls: TLSConfiguration? = nil, group: MultiThreadedEventLoopGroup = .singleton,
     timeLimit: Duration = Self.timeLimit
-  ) throws {
+  ) {
     self.policy = policy
     self.resolver = resolver
     self.group = group
     self.timeLimit = timeLimit
-    var configuration = tls ?? .makeClientConfiguration()
-    configuration.applicationProtocols = ["http/1.1"]
-    self.tls = try NIOSSLContext(configuration: configuration)
+    self.tls = TLSContext(tls ?? .makeClientConfiguration())
   }
 
   /// Sends one request, by the connection of the one before if it can still be used.
@@ -132,14 +130,15 @@ package struct WebhookClient: Sendable {
       let left = deadline - .now
       guard left > .zero else { throw .timeout }
       do {
-        return WebhookConnection(
-          try await open(address, url, within: min(Self.connectLimit, TimeAmount(left))), url)
-      } catch is ChannelError {
-        failure = ContinuousClock.now >= deadline ? .timeout : .connectionFailed
+        let channel = try await open(
+          address, url, within: min(Self.connectLimit, TimeAmount(left)), deadline)
+        return WebhookConnection(channel, url)
       } catch {
-        failure = .connectionFailed
+        if Task.isCancelled { throw .cancelled }
+        failure = WebhookFailure(error, otherwise: .connectionFailed)
+        // Another address of the same host would not know better.
+        if failure != .connectionFailed { throw failure }
       }
-      if Task.isCancelled { throw .cancelled }
     }
     throw failure
   }
@@ -168,27 +167,82 @@ package struct WebhookClient: Sendable {
   }
 
   private func open(
-    _ address: IPAddress, _ url: WebhookURL, within time: TimeAmount
+    _ address: IPAddress, _ url: WebhookURL, within time: TimeAmount,
+    _ deadline: ContinuousClock.Instant
   ) async throws -> any Channel {
-    let (tls, isSecure) = (tls, url.isSecure)
+    let tls = url.isSecure ? try tls.get() : nil
     // Without a name, the certificate has to be good for the address.
     let serverName: String? = if case .name(let name) = url.host { name } else { nil }
-    return try await ClientBootstrap(group: group)
+    let eventLoop = group.next()
+    let ready = eventLoop.makePromise(of: Void.self)
+    let timer = eventLoop.scheduleTask(in: TimeAmount(deadline - .now)) {
+      ready.fail(WebhookFailure.timeout)
+    }
+    defer { timer.cancel() }
+    let opening = ClientBootstrap(group: eventLoop)
       .connectTimeout(time)
       .channelOption(.socketOption(.tcp_nodelay), value: 1)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
-          if isSecure {
+          if let tls {
             try pipeline.addHandler(
               NIOSSLClientHandler(context: tls, serverHostname: serverName))
           }
           try pipeline.addHTTPClientHandlers()
-          try pipeline.addHandler(WebhookExchangeHandler())
+          try pipeline.addHandler(WebhookExchangeHandler(ready: ready, waitsForTLS: tls != nil))
         }
       }
-      .connect(to: SocketAddress(ipAddress: "\(address)", port: Int(url.port)))
-      .get()
+      .connect(to: try SocketAddress(ipAddress: "\(address)", port: Int(url.port)))
+    opening.cascadeFailure(to: ready)
+    let channel = try await opening.get()
+    do {
+      // A certificate that is no good is found out before anything is sent.
+      try await withTaskCancellationHandler {
+        try await ready.futureResult.get()
+      } onCancel: {
+        channel.close(promise: nil)
+      }
+      return channel
+    } catch {
+      channel.close(promise: nil)
+      throw error
+    }
+  }
+}
+
+/// Made when it is first needed, and once: it reads all of the system's certificate authorities.
+private final class TLSContext: Sendable {
+  private let configuration: TLSConfiguration
+  private let context = Mutex<NIOSSLContext?>(nil)
+
+  init(_ configuration: TLSConfiguration) {
+    var configuration = configuration
+    configuration.applicationProtocols = ["http/1.1"]
+    self.configuration = configuration
+  }
+
+  /// - Throws: `NIOSSLError` when the system has none.
+  func get() throws -> NIOSSLContext {
+    try context.withLock { context in
+      if let context { return context }
+      let made = try NIOSSLContext(configuration: configuration)
+      context = made
+      return made
+    }
+  }
+}
+
+extension WebhookFailure {
+  /// What an error means that happened on a connection.
+  init(_ error: any Error, otherwise other: WebhookFailure) {
+    self =
+      switch error {
+      case let error as WebhookFailure: error
+      case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: .tlsFailed
+      case is HTTPParserError: .malformedResponse
+      default: other
+      }
   }
 }
 

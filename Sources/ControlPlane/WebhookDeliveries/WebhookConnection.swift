@@ -1,6 +1,6 @@
 import NIOCore
 import NIOHTTP1
-import NIOSSL
+import NIOTLS
 
 /// An open connection to one place.
 package struct WebhookConnection: Sendable {
@@ -46,12 +46,7 @@ package struct WebhookConnection: Sendable {
     } catch {
       close()
       if Task.isCancelled { throw .cancelled }
-      switch error {
-      case let error as WebhookFailure: throw error
-      case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: throw .tlsFailed
-      case is HTTPParserError: throw .malformedResponse
-      default: throw .connectionLost
-      }
+      throw WebhookFailure(error, otherwise: .connectionLost)
     }
   }
 }
@@ -79,10 +74,28 @@ final class WebhookExchangeHandler: ChannelDuplexHandler {
   /// The status says it all: nobody waits long for what comes behind it.
   private static let bodyTime: TimeAmount = .seconds(2)
 
+  /// Told when requests can be sent, or why none ever can.
+  private let ready: EventLoopPromise<Void>
+  private let waitsForTLS: Bool
   private var exchange: WebhookExchange?
   private var head: HTTPResponseHead?
   private var excerpt: [UInt8] = []
   private var timer: Scheduled<Void>?
+
+  init(ready: EventLoopPromise<Void>, waitsForTLS: Bool) {
+    self.ready = ready
+    self.waitsForTLS = waitsForTLS
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    if !waitsForTLS { ready.succeed() }
+    context.fireChannelActive()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case TLSUserEvent.handshakeCompleted = event { ready.succeed() }
+    context.fireUserInboundEventTriggered(event)
+  }
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     let exchange = unwrapOutboundIn(data)
@@ -94,7 +107,9 @@ final class WebhookExchangeHandler: ChannelDuplexHandler {
     }
     context.write(wrapOutboundOut(.head(exchange.head)), promise: nil)
     context.write(wrapOutboundOut(.body(.byteBuffer(exchange.body))), promise: nil)
-    context.write(wrapOutboundOut(.end(nil)), promise: promise)
+    context.write(wrapOutboundOut(.end(nil)), promise: nil)
+    // From here on the answer tells, and errors say more than a write that failed because of them.
+    promise?.succeed()
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -115,6 +130,7 @@ final class WebhookExchangeHandler: ChannelDuplexHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
+    ready.fail(WebhookFailure.connectionLost)
     // A body may be cut short; its status stands.
     succeed(isReusable: false, context)
     fail(.connectionLost, context)
@@ -123,6 +139,7 @@ final class WebhookExchangeHandler: ChannelDuplexHandler {
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     timer?.cancel()
+    ready.fail(error)
     exchange?.promise.fail(error)
     exchange = nil
     context.close(promise: nil)

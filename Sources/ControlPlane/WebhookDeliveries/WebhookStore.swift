@@ -12,7 +12,7 @@ struct WebhookStore: Sendable {
     var isNews = false
   }
 
-  private static let patience: Duration = .seconds(5)
+  private static let patience: Duration = .seconds(3)
 
   private let pool: Pool
 

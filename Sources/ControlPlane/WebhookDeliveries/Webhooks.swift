@@ -27,12 +27,11 @@ package struct Webhooks: Sendable {
   }
 
   /// - Parameter log: raised when something was appended.
-  /// - Throws: `NIOSSLError`.
   func deliveries(
     pool: Pool, services: Services, log: BroadcastSignal, metrics: Metrics, logger: Logger
-  ) throws -> Deliveries {
+  ) -> Deliveries {
     let (store, work) = (WebhookStore(pool: pool), BroadcastSignal())
-    let client = try WebhookClient(
+    let client = WebhookClient(
       policy: targets, resolver: resolver, tls: tls, timeLimit: timeLimit)
     let workers = WebhookWorkers(
       store: store, sender: WebhookSender(client: client, vault: services.webhookSecrets),
