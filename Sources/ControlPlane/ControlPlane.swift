@@ -32,6 +32,8 @@ package struct ControlPlane: Sendable {
     package var checksMembership = true
     /// Nil: nobody's reports are taken.
     package var secretScanning: SecretScanning?
+    /// How webhooks are sent.
+    package var webhooks: Webhooks = .production
     /// Nil for production.
     package var development: Development?
 
@@ -78,6 +80,8 @@ package struct ControlPlane: Sendable {
     let (replica, liveConfiguration) = (groundwork.replica, groundwork.liveConfiguration)
     let gatewayReports = groundwork.gatewayReports
     let development = configuration.development
+    let logGrowth = groundwork.logGrowth
+    let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
@@ -113,10 +117,15 @@ package struct ControlPlane: Sendable {
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
       hasher: secrets.hasher, plans: configuration.plans, requestLogs: requestLogs,
       limiter: configuration.rateLimits,
-      vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher))
+      vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher),
+      webhookSecrets: WebhookSecretVault(keys: secrets.keys))
+    let webhooks = configuration.webhooks.deliveries(
+      pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
+      logger: logger)
     background = [
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
+      webhooks.workers, liveEvents,
       UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
@@ -141,7 +150,10 @@ package struct ControlPlane: Sendable {
       RequestLogExportRoutes(services: services),
       ReplayRoutes(services: services),
       AuditEventRoutes(services: services),
-      EventRoutes(services: services),
+      EventRoutes(services: services, live: liveEvents),
+      WebhookEndpointRoutes(services: services, targets: configuration.webhooks.targets),
+      WebhookDeliveryRoutes(
+        services: services, store: webhooks.store, work: webhooks.work),
       DataPlaneRoutes(
         door: authorizer, configuration: liveConfiguration, reports: gatewayReports),
       PropagationRoutes(services: services, reports: gatewayReports),
@@ -216,6 +228,8 @@ struct Connections: Service {
   let pool: Pool
   /// For evidence, which comes in masses; closed by its store.
   let evidence: Pool
+  /// For webhooks, for which nothing else waits; closed by whoever sends them.
+  let webhooks: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -237,6 +251,9 @@ struct Connections: Service {
     var reporting = working
     reporting.applicationName += " evidence"
     evidence = Pool(options: reporting, minimum: 0, maximum: 2)
+    var delivering = working
+    delivering.applicationName += " webhooks"
+    webhooks = Pool(options: delivering, minimum: 0, maximum: 4)
     writer.start()
     tail.start()
   }

@@ -20,6 +20,8 @@ package struct Groundwork: Sendable {
   let knownGateways: KnownGateways
   let liveConfiguration: LiveConfiguration
   let gatewayReports: GatewayReports
+  /// Raised whenever anybody has appended to the log.
+  let logGrowth = BroadcastSignal()
   let readiness: Readiness
   let server: HTTPServer
   private let saved: SavedConfiguration?
@@ -92,9 +94,16 @@ package struct Groundwork: Sendable {
     ready: @escaping @Sendable (Int) async -> Void
   ) async throws {
     let (configuration, listener) = (liveConfiguration, connections.listener)
+    let logGrowth = logGrowth
     let own: [any Service] =
       (saver.map { [$0] } ?? []) + [
-        configuration, gatewayReports, UntilShutdown { await configuration.listen(listener) },
+        configuration, gatewayReports,
+        UntilShutdown {
+          for await _ in listener.events {
+            logGrowth.raise()
+            configuration.logGrew()
+          }
+        },
       ]
     try await server.run(services: services + [connections] + background + own, ready: ready)
   }

@@ -49,6 +49,11 @@ struct Serve: AsyncParsableCommand {
       "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
   var devIdentity = false
 
+  @Flag(
+    help:
+      "For development and tests: webhooks may be sent to private addresses, and by plain http.")
+  var webhookAllowPrivate = false
+
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
@@ -148,6 +153,9 @@ struct Serve: AsyncParsableCommand {
     case nil, "off": break
     case "github": configuration.secretScanning = try Self.secretScanning()
     default: throw ValidationError("SIGNALBOX_SECRET_SCANNING is either github or off.")
+    }
+    if webhookAllowPrivate || Environment["SIGNALBOX_WEBHOOK_ALLOW_PRIVATE"] == "1" {
+      configuration.webhooks.targets = TargetPolicy(allowsPrivate: true)
     }
     switch Environment["SIGNALBOX_RATE_LIMITS"] {
     case nil, "on": break

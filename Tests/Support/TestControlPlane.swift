@@ -65,6 +65,7 @@ package struct TestControlPlane: Sendable {
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
     configuration.rateLimits = RateLimiter(isEnabled: false)
+    configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
     configure(&configuration)
     configuration.http.port = 0
@@ -164,6 +165,13 @@ package struct TestControlPlane: Sendable {
     _ = try await handle(
       .organization(.create(name: "Acme", slug: slug, owner: adminID)), in: id)
     return id
+  }
+}
+
+/// Tests ask no name server.
+private struct NoNames: HostResolver {
+  func addresses(of name: String) async throws(HostNotFound) -> [IPAddress] {
+    throw HostNotFound()
   }
 }
 

@@ -36,6 +36,7 @@ SECRETS = {
     "an API key": r"\bpk_(?:live|test)_[0-9A-Za-z]{36}\b",
     "an invitation's token": r"\bsbi_[0-9A-Za-z]{36}\b",
     "a provider key": r"\bsk-contract-",
+    "a webhook's secret": r"\bwhsec_[0-9A-Za-z+/]{43}=",
     "a JWT": r"\beyJ[\w-]+\.eyJ[\w-]+\.",
 }
 

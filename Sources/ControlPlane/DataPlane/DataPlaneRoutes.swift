@@ -110,8 +110,6 @@ private struct DocumentBuffers: Sequence, IteratorProtocol {
 }
 
 extension HTTPField.Name {
-  fileprivate static let lastEventID = HTTPField.Name("Last-Event-ID")!
-  fileprivate static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
   /// That the database is away, and what is sent may be old.
   fileprivate static let stale = HTTPField.Name("Signalbox-Stale")!
 }

@@ -233,10 +233,8 @@ package final class LiveConfiguration: Service {
     }
   }
 
-  /// Raises the alarm for what other replicas append.
-  func listen(_ listener: Listener) async {
-    await signal.follow(listener)
-  }
+  /// Something was appended, on whatever replica.
+  func logGrew() { signal.raise() }
 
   private func follow() async throws {
     var nextHeartbeat = ContinuousClock.now + Self.heartbeatInterval

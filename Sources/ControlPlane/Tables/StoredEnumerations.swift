@@ -9,6 +9,8 @@ extension Actor.Kind: StoredAsText {}
 extension Role: StoredAsText {}
 extension PlanTier: StoredAsText {}
 extension Invitation.Status: StoredAsText {}
+extension WebhookEndpoint.DisabledReason: StoredAsText {}
+extension WebhookDelivery.Status: StoredAsText {}
 extension Rule.Effect: StoredAsText {}
 extension Rule.Match.Kind: StoredAsText {}
 extension RequestLog.Decision: StoredAsText {}

@@ -27,6 +27,11 @@ import Testing
     case "createApiKey", "changeApiKey": #"{"name":"B"}"#
     case "rotateApiKey": #"{"grace_seconds":60}"#
     case "setProviderKey": #"{"key":"sk-\#(World.mark)-2"}"#
+    case "createWebhookEndpoint": #"{"url":"https://\#(World.mark).example/hooks"}"#
+    case "changeWebhookEndpoint": #"{"description":"B"}"#
+    case "rotateWebhookSecret": #"{"overlap_seconds":60}"#
+    case "enableWebhookEndpoint": #"{"skip_missed":true}"#
+    case "replayWebhookEvents": #"{"from_position":1}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -194,6 +199,9 @@ struct World: Sendable {
   let apiKey: String
   let purchase: CreditPurchaseID
   let log: String
+  let webhookEndpoint: String
+  /// Of a ping to it.
+  let delivered: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -253,6 +261,12 @@ struct World: Sendable {
     log = record.id
     let reported = try await gateway.post("/v1/dataplane/request-logs", "[\(record.text)]")
     #expect(try reported.json["accepted"]?.integer == 1, "\(reported.text)")
+    let hooked = try await owner.post(
+      "\(path)/webhook-endpoints",
+      #"{"url":"https://hooks.example/","description":"\#(Self.mark)"}"#)
+    webhookEndpoint = try #require(hooked.json["id"]?.string, "\(hooked.text)")
+    let pinged = try await owner.post("\(path)/webhook-endpoints/\(webhookEndpoint):ping")
+    delivered = try #require(pinged.json["event_id"]?.string, "\(pinged.text)")
     // What the cells find does not change on its own any more.
     while try await owner.get("\(path)/usage").json["pending"] != .integer(0) {
       try await Task.sleep(for: .milliseconds(20))
@@ -274,6 +288,8 @@ struct World: Sendable {
     apiKey = other.apiKey
     purchase = other.purchase
     log = other.log
+    webhookEndpoint = other.webhookEndpoint
+    delivered = other.delivered
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -296,7 +312,7 @@ struct World: Sendable {
     let values = [
       "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
       "purchase": "\(purchase)",
-      "provider": "openai",
+      "provider": "openai", "endpoint": webhookEndpoint, "event": delivered,
       "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant
@@ -308,7 +324,9 @@ struct World: Sendable {
     let query = dryRun && !operation.isReadOnly ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
-      headers: ["If-Match": "*"])
+      // A stream of events that could be followed has no end.
+      headers: operation.id == "streamEvents"
+        ? ["Last-Event-ID": "9007199254740991"] : ["If-Match": "*"])
   }
 
   func eventCount() async throws -> Int64 {

@@ -24,6 +24,8 @@ import Testing
     (.apiKeyWrite, [.owner, .admin, .developer]),
     (.providerKeyRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.providerKeyWrite, [.owner, .admin, .developer]),
+    (.webhookRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.webhookWrite, [.owner, .admin, .developer]),
     (.onboardingWrite, [.owner, .admin, .developer]),
     (.planWrite, [.owner, .billing]),
     (.auditRead, [.owner, .admin, .developer, .billing, .viewer]),
