@@ -111,6 +111,7 @@ let package = Package(
         .embedInCode("Migrations/0010_api_keys.sql"),
         .embedInCode("Migrations/0011_provider_keys.sql"),
         .embedInCode("Migrations/0012_request_logs.sql"),
+        .embedInCode("Migrations/0013_credits_and_usage.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

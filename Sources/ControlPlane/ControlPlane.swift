@@ -122,6 +122,8 @@ package struct ControlPlane: Sendable {
       InvitationRoutes(services: services),
       ServiceTokenRoutes(services: services),
       PlanRoutes(services: services),
+      CreditRoutes(services: services),
+      UsageRoutes(services: services),
       OnboardingRoutes(services: services),
       AccountRoutes(services: services),
       GatewayTokenRoutes(services: services),

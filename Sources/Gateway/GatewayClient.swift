@@ -98,7 +98,7 @@ public final class GatewayClient: Sendable {
     let project = controls.compiled.project
     let evaluator = Controls(
       providers: controls.organization.providers,
-      isExhausted: controls.organization.remaining.map { $0 <= 0 } ?? false,
+      isExhausted: controls.organization.isExhausted(at: time),
       panicMode: project.panicMode.map {
         Project.PanicMode(reason: nil, since: $0.since, by: .system, until: $0.until)
       }, rules: controls.compiled.rules,

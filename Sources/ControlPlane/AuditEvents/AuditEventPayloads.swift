@@ -55,7 +55,7 @@ extension Entity {
     OrganizationID(text)?.uuid ?? UserID(text)?.uuid ?? ProjectID(text)?.uuid
       ?? InvitationID(text)?.uuid ?? ServiceTokenID(text)?.uuid
       ?? PersonalAccessTokenID(text)?.uuid ?? APIKeyID(text)?.uuid ?? RuleID(text)?.uuid
-      ?? ProviderKeyID(text)?.uuid
+      ?? ProviderKeyID(text)?.uuid ?? CreditPurchaseID(text)?.uuid
   }
 }
 

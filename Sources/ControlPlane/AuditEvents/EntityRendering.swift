@@ -21,6 +21,13 @@ extension Workspace {
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     case .gatewayToken(let tokenID): gatewayTokens[tokenID]?.json(id: tokenID)
+    case .credits: organization.map { _ in credits.json }
+    case .creditPurchase(let purchaseID):
+      credits.purchases[purchaseID].map {
+        CreditPurchaseRow(organizationID: id, id: purchaseID, $0).json
+      }
+    case .usage(let projectID, let period):
+      usage.months[period]?.projects[projectID]?.json(projectID: projectID, period: period)
     }
   }
 }

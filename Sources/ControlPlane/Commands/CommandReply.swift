@@ -58,7 +58,7 @@ extension WorkspaceCommand {
       .rule(.replaceAll), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
       .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .providerKey(.rewrap), .plan,
-      .onboarding:
+      .onboarding, .credits, .usage:
       .change
     case .providerKey(.set): .setting
     }
@@ -75,7 +75,7 @@ extension Workspace {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
     case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey,
-      .providerKey, .account, .gatewayToken:
+      .providerKey, .account, .gatewayToken, .credits, .usage:
       json(of: entity, in: id)
     }
   }
@@ -101,6 +101,9 @@ extension Workspace {
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     case .gatewayToken(let id): "/v1/platform/gateway-tokens/\(id)"
+    case .credits: "\(root)/credits"
+    case .creditPurchase(let id): "\(root)/credits/purchases/\(id)"
+    case .usage: "\(root)/usage"
     }
   }
 }

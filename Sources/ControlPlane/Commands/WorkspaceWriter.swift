@@ -219,7 +219,9 @@ final class WorkspaceWriter {
         position: batch.position + 1)
       let entity = event.entity(in: request.organizationID)
       let before = entry.workspace.json(of: entity, in: request.organizationID)
-      if formerParts[entity] == nil {
+      let organization = Entity.organization(request.organizationID)
+      for entity in event.touchesOrganization ? [entity, organization] : [entity]
+      where formerParts[entity] == nil {
         formerParts[entity] = entry.workspace.configurationPart(
           of: entity, in: request.organizationID, plans: plans)
       }
@@ -227,9 +229,8 @@ final class WorkspaceWriter {
       entry.head = StreamHead(version: recorded.version, hash: recorded.hash)
       let after = entry.workspace.json(of: entity, in: request.organizationID)
       batch.append(recorded, entity, origin: request.origin, before: before, after: after)
-      // A fact is the organization's too, also when it carries the onboarding no further.
-      if event.onboardingFact != nil {
-        batch.touch(.organization(request.organizationID), in: request.organizationID)
+      if event.touchesOrganization {
+        batch.touch(organization, in: request.organizationID)
       }
     }
     var patch = ConfigurationPatch()

@@ -48,15 +48,37 @@ extension Workspace {
         path: root + ["projects", "\(key.projectID)", "provider_keys", "\(key.provider)"],
         value: isShown ? key.configured.json : nil)
     case .ruleSet, .member, .invitation, .serviceToken, .account, .personalAccessToken,
-      .gatewayToken:
+      .gatewayToken, .credits, .creditPurchase, .usage:
       return nil
     }
   }
 
   private func configuredOrganization(plans: PlanCatalog) -> ConfiguredOrganization {
     let tier = plan?.tier ?? .free
+    let entitlements = plan?.entitlements ?? plans[tier].entitlements
     return ConfiguredOrganization(
-      plan: tier, providers: (plan?.entitlements ?? plans[tier].entitlements).providers)
+      plan: tier, entitlements, balance: credits.balance, period: usage.newestPeriod,
+      includedUsed: usage.newestPeriod.flatMap { usage.months[$0]?.total.included } ?? 0)
+  }
+}
+
+extension ConfiguredOrganization {
+  /// What gateways are told of capacity does not depend on the time: they know when its month is over.
+  ///
+  /// - Parameters:
+  ///   - period: the newest month that anything was used in; nil when nothing was ever.
+  ///   - includedUsed: how many of that month's included requests.
+  init(
+    plan tier: PlanTier, _ entitlements: Entitlements, balance: Int64, period: BillingPeriod?,
+    includedUsed: Int64
+  ) {
+    let month = period ?? BillingPeriod(containing: Timestamp(microseconds: 0))
+    let capacity = Capacity(
+      entitlements, includedUsed: includedUsed, balance: balance, in: month)
+    let resets = period != nil && entitlements.includedRequests > 0
+    self.init(
+      plan: tier, providers: entitlements.providers, remaining: capacity.coarseRemaining,
+      resetsAt: resets ? capacity.resetsAt : nil)
   }
 }
 

@@ -62,7 +62,7 @@ enum StoredConfiguration {
 
   private static func page(after id: UUID?) -> Query {
     """
-    SELECT organization_id, plan_tier, plan_catalog_version, entitlements FROM organizations \
+    SELECT organization_id, \(fragment: CapacityQuery.columns) FROM organizations \
     WHERE archived_at IS NULL AND (\(id)::uuid IS NULL OR organization_id > \(id)) \
     ORDER BY organization_id LIMIT \(pageSize)
     """
@@ -95,8 +95,11 @@ enum StoredConfiguration {
 
 extension ConfiguredOrganization {
   fileprivate init(_ row: Row, _ plans: PlanCatalog) throws {
-    let (_, tier, version, stored) = try row.decode((UUID, PlanTier, Int64, JSONB).self)
-    let entitlements = try PlanQuery.entitlements(stored, of: tier, version, plans)
-    self.init(plan: tier, providers: entitlements.providers)
+    let (_, tier, version, entitlements, balance, period, used) = try row.decode(
+      (UUID, PlanTier, Int64, JSONB, Int64, BillingPeriod?, Int64).self)
+    let stored = try StoredCapacity((tier, version, entitlements, balance, period, used), plans)
+    self.init(
+      plan: tier, stored.entitlements, balance: stored.balance, period: stored.period,
+      includedUsed: stored.includedUsed)
   }
 }

@@ -14,6 +14,11 @@ struct OrganizationRow {
   /// The contract's name of the state.
   let onboardingState: String
   let onboardingFacts: JSONB
+  /// Log units.
+  let creditLogsBalance: Int64
+  /// The newest month in which anything was used, and how many of its included requests.
+  let usagePeriod: BillingPeriod?
+  let includedRequestsUsed: Int64
 }
 
 enum OrganizationTable: EntityTable {
@@ -32,6 +37,9 @@ enum OrganizationTable: EntityTable {
       .value("entitlements") { $0.entitlements },
       .value("onboarding_state") { $0.onboardingState },
       .value("onboarding_facts") { $0.onboardingFacts },
+      .value("credit_logs_balance") { $0.creditLogsBalance },
+      .value("usage_period") { $0.usagePeriod?.description },
+      .value("included_requests_used") { $0.includedRequestsUsed },
     ])
 
   static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]? {
@@ -49,7 +57,11 @@ enum OrganizationTable: EntityTable {
         utf8: workspace.plan?.entitlements.json().canonicalBytes() ?? Array("{}".utf8)),
       onboardingState: workspace.onboarding?.state.name ?? "workspace_created",
       onboardingFacts: JSONB(
-        utf8: workspace.onboarding?.factsJSON.canonicalBytes() ?? Array("{}".utf8)))
+        utf8: workspace.onboarding?.factsJSON.canonicalBytes() ?? Array("{}".utf8)),
+      creditLogsBalance: workspace.credits.balance, usagePeriod: workspace.usage.newestPeriod,
+      includedRequestsUsed: workspace.usage.newestPeriod.flatMap {
+        workspace.usage.months[$0]?.total.included
+      } ?? 0)
   }
 
   static func find(_ id: OrganizationID) -> Query {
@@ -96,12 +108,13 @@ extension OrganizationRow {
   init(_ row: Row) throws(PostgresError) {
     let (
       id, name, slug, version, createdAt, updatedAt, archivedAt, planTier, planCatalogVersion,
-      entitlements, onboardingState, onboardingFacts
+      entitlements, onboardingState, onboardingFacts, creditLogsBalance, usagePeriod,
+      includedRequestsUsed
     ) = try row.decode(
       (
         UUID, String, String, Int64, TimestampTZ, TimestampTZ,
         TimestampTZ?, PlanTier, Int64, JSONB, String,
-        JSONB
+        JSONB, Int64, BillingPeriod?, Int64
       ).self)
     self.init(
       id: OrganizationID(id),
@@ -109,7 +122,9 @@ extension OrganizationRow {
         name: name, slug: slug, version: version, createdAt: Timestamp(createdAt),
         updatedAt: Timestamp(updatedAt), archivedAt: archivedAt.map(Timestamp.init)),
       planTier: planTier, planCatalogVersion: planCatalogVersion, entitlements: entitlements,
-      onboardingState: onboardingState, onboardingFacts: onboardingFacts)
+      onboardingState: onboardingState, onboardingFacts: onboardingFacts,
+      creditLogsBalance: creditLogsBalance, usagePeriod: usagePeriod,
+      includedRequestsUsed: includedRequestsUsed)
   }
 }
 

@@ -131,10 +131,13 @@ struct RuleRoutes: RouteGroup {
     let organization = member.organizationID
     let id = try context.id("project", of: Project.self)
     let project = try await member.reads.project(id, in: organization)
-    let entitlements = try await member.reads.rows(PlanQuery.plan(of: organization)).first
-      .map { try PlanQuery.entitlements($0, services.plans) }
+    let rows = try await member.reads.rows(CapacityQuery.capacity(of: organization))
+    guard let row = rows.first else { throw Problem(.notFound) }
+    let stored = try StoredCapacity(row, services.plans)
     let controls = Controls(
-      providers: entitlements?.providers, panicMode: project.panicMode,
+      providers: stored.entitlements.providers,
+      isExhausted: stored.capacity(at: payload.request.time).remaining <= 0,
+      panicMode: project.panicMode,
       rules: RuleSet(try await member.rules(RuleView.all(for: id, in: organization))),
       thresholds: project.thresholds)
     return .json(controls.explain(payload.request).json.bytes())

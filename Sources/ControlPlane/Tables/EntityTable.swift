@@ -32,6 +32,8 @@ let entityTables: [any EntityTable.Type] = [
   ProviderKeyTable.self,
   PersonalAccessTokenTable.self,
   GatewayTokenTable.self,
+  CreditPurchaseTable.self,
+  UsageCounterTable.self,
 ]
 
 /// An entity whose row has to be written, with the state to render it from.

@@ -14,6 +14,7 @@ extension Rule.Match.Kind: StoredAsText {}
 extension RequestLog.Decision: StoredAsText {}
 extension RequestLog.Reason: StoredAsText {}
 extension Region: StoredAsText {}
+extension CreditPurchase.Status: StoredAsText {}
 
 /// A column with a text that this program does not know is an error, never a default.
 protocol StoredAsText: PostgresDecodable, RawRepresentable<String> {}

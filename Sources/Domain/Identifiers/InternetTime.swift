@@ -57,7 +57,7 @@ package enum InternetTime {
 
   /// Days since 1970-01-01 in the proleptic Gregorian calendar: years counted from March, so that
   /// the leap day is the last of a year.
-  private static func daysSinceEpoch(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+  static func daysSinceEpoch(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
     let year = month > 2 ? year : year - 1
     let era = (year >= 0 ? year : year - 399) / 400
     let yearOfEra = year - era * 400

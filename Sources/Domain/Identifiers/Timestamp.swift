@@ -55,7 +55,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, Codable {
 }
 
 /// A day of the proleptic Gregorian calendar, by Howard Hinnant's `civil_from_days` (chrono-compatible low-level date algorithms).
-private struct CivilDate {
+struct CivilDate {
   let year: Int64
   let month: Int64
   let day: Int64
@@ -73,7 +73,7 @@ private struct CivilDate {
 }
 
 extension Int64 {
-  fileprivate func floorDivided(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+  func floorDivided(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
     let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
   }

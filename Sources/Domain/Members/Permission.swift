@@ -24,13 +24,15 @@ package enum Permission: String, Sendable, CaseIterable {
   case auditRead = "audit:read"
   case eventRead = "event:read"
   case requestLogRead = "request_log:read"
+  case usageRead = "usage:read"
+  case creditsRead = "credits:read"
+  case billingWrite = "billing:write"
 
   /// The roles that have it: the one table that the check, `GET /v1/roles` and the tests go by.
   package var roles: [Role] {
     switch self {
     case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .providerKeyRead,
-      .auditRead, .requestLogRead,
-      .eventRead:
+      .auditRead, .requestLogRead, .eventRead, .usageRead, .creditsRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite:
@@ -39,7 +41,7 @@ package enum Permission: String, Sendable, CaseIterable {
     case .projectWrite, .panicModeWrite, .ruleWrite, .apiKeyWrite, .providerKeyWrite,
       .onboardingWrite:
       [.owner, .admin, .developer]
-    case .planWrite: [.owner, .billing]
+    case .planWrite, .billingWrite: [.owner, .billing]
     }
   }
 
@@ -51,7 +53,8 @@ package enum Permission: String, Sendable, CaseIterable {
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
-      .serviceTokenWrite, .onboardingWrite, .planWrite, .auditRead, .eventRead:
+      .serviceTokenWrite, .onboardingWrite, .planWrite, .auditRead, .eventRead, .usageRead,
+      .creditsRead, .billingWrite:
       false
     }
   }

@@ -171,6 +171,7 @@ extension WorkspaceEvent {
     case .providerKey(.set): .providerConnected
     case .apiKey(.created): .keyIssued
     case .onboarding(.factRecorded(let fact)): fact.step
+    case .usage(.recorded): .firstRequestSeen
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.budgetsChanged),
       .project(.panicModeEnabled),
@@ -178,7 +179,7 @@ extension WorkspaceEvent {
       .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked),
       .providerKey(.rewrapped), .providerKey(.deleted), .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
-      .gatewayToken:
+      .gatewayToken, .credits, .usage(.thresholdReached):
       nil
     }
   }

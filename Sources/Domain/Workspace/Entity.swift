@@ -15,16 +15,22 @@ package enum Entity: Hashable, Sendable {
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
   case gatewayToken(GatewayTokenID)
+  /// What a workspace has bought and used, as a whole.
+  case credits(OrganizationID)
+  case creditPurchase(CreditPurchaseID)
+  /// What a project used in a month.
+  case usage(ProjectID, BillingPeriod)
 
   /// The kind by itself, as the audit and problems name it. The raw values are stored.
   package enum Kind: String, Sendable, CaseIterable {
-    case organization, member, invitation, project, rule, account
+    case organization, member, invitation, project, rule, account, credits, usage
     case apiKey = "api_key"
     case serviceToken = "service_token"
     case ruleSet = "rule_set"
     case providerKey = "provider_key"
     case personalAccessToken = "personal_access_token"
     case gatewayToken = "gateway_token"
+    case creditPurchase = "credit_purchase"
   }
 
   package var kind: Kind {
@@ -41,6 +47,9 @@ package enum Entity: Hashable, Sendable {
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     case .gatewayToken: .gatewayToken
+    case .credits: .credits
+    case .creditPurchase: .creditPurchase
+    case .usage: .usage
     }
   }
 
@@ -58,6 +67,9 @@ package enum Entity: Hashable, Sendable {
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     case .gatewayToken(let id): id.uuid
+    case .credits(let id): id.uuid
+    case .creditPurchase(let id): id.uuid
+    case .usage(let id, _): id.uuid
     }
   }
 
@@ -76,6 +88,9 @@ package enum Entity: Hashable, Sendable {
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     case .gatewayToken(let id): id.description
+    case .credits(let id): id.description
+    case .creditPurchase(let id): id.description
+    case .usage(let id, _): id.description
     }
   }
 }
@@ -84,16 +99,17 @@ extension Entity.Kind {
   /// The external id of an entity of this kind.
   package func externalID(_ uuid: UUID) -> String {
     switch self {
-    case .organization: OrganizationID(uuid).description
+    case .organization, .credits: OrganizationID(uuid).description
     case .member, .account: UserID(uuid).description
     case .invitation: InvitationID(uuid).description
     case .serviceToken: ServiceTokenID(uuid).description
-    case .project, .ruleSet: ProjectID(uuid).description
+    case .project, .ruleSet, .usage: ProjectID(uuid).description
     case .rule: RuleID(uuid).description
     case .apiKey: APIKeyID(uuid).description
     case .providerKey: ProviderKeyID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     case .gatewayToken: GatewayTokenID(uuid).description
+    case .creditPurchase: CreditPurchaseID(uuid).description
     }
   }
 }

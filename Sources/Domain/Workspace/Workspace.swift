@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 4
+  package static let foldVersion = 5
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -24,12 +24,15 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var account: Account?
   /// Only in the platform's stream.
   package private(set) var gatewayTokens: [GatewayTokenID: GatewayToken] = [:]
+  package private(set) var credits = Credits()
+  package private(set) var usage = Usage()
 
   /// The state before any event.
   package init() {}
 
   private enum CodingKeys: String, CodingKey {
     case version, organization, members, projects, rules, invitations, plan, onboarding, account
+    case credits, usage
     case serviceTokens = "service_tokens"
     case gatewayTokens = "gateway_tokens"
     case apiKeys = "api_keys"
@@ -100,6 +103,10 @@ extension Workspace {
       self.account = account
     case .gatewayToken(let event):
       try GatewayToken.evolve(&gatewayTokens[event.tokenID], event, metadata)
+    case .credits(let event):
+      try credits.evolve(event, metadata)
+    case .usage(let event):
+      usage.evolve(event, metadata)
     }
     if let fact = event.onboardingFact { onboarding?.record(fact, at: metadata.occurredAt) }
     version = metadata.version
@@ -128,6 +135,9 @@ extension Workspace {
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     case .gatewayToken(let id): gatewayTokens[id]?.version
+    case .credits: organization.map { _ in credits.version }
+    case .creditPurchase(let id): credits.purchases[id]?.version
+    case .usage(let id, let period): usage.months[period]?.projects[id]?.version
     }
   }
 }

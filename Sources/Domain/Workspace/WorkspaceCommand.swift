@@ -12,6 +12,8 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
   case gatewayToken(GatewayTokenCommand)
+  case credits(CreditsCommand)
+  case usage(UsageCommand)
 
   /// What the command is about: an expected version is that entity's.
   package func entity(in organization: OrganizationID) -> Entity {
@@ -26,6 +28,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .providerKey(let command): .providerKey(command.keyID)
     case .account(let command): command.entity(in: organization)
     case .gatewayToken(let command): .gatewayToken(command.tokenID)
+    case .credits, .usage: .credits(organization)
     }
   }
 
@@ -34,11 +37,16 @@ package enum WorkspaceCommand: Equatable, Sendable {
     switch self {
     case .organization(let command): command.claimedSlug
     case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey, .plan,
-      .onboarding,
-      .account,
-      .gatewayToken:
+      .onboarding, .account, .gatewayToken, .credits, .usage:
       nil
     }
+  }
+}
+
+extension WorkspaceCommand {
+  /// The reports that it records, each of which must not have been recorded yet.
+  package var usageReports: [UsageReport] {
+    if case .usage(.record(let reports)) = self { reports } else { [] }
   }
 }
 
@@ -61,6 +69,8 @@ extension Workspace {
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)
       case .gatewayToken(let command): try decide(command)
+      case .credits(let command): try decide(command, in: context)
+      case .usage(let command): try decide(command, in: context)
       }
     return events + onboardingProgress(after: events)
   }

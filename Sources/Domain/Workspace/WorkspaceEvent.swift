@@ -12,6 +12,8 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
   case gatewayToken(GatewayTokenEvent)
+  case credits(CreditsEvent)
+  case usage(UsageEvent)
 
   /// What the event happened to.
   package func entity(in organization: OrganizationID) -> Entity {
@@ -26,6 +28,20 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .providerKey(let event): .providerKey(event.keyID)
     case .account(let event): event.entity(in: organization)
     case .gatewayToken(let event): .gatewayToken(event.tokenID)
+    case .credits(let event): event.purchaseID.map { .creditPurchase($0) } ?? .credits(organization)
+    case .usage(.recorded(let event)): .usage(event.projectID, event.period)
+    case .usage(.thresholdReached): .credits(organization)
+    }
+  }
+
+  /// Whether the organization's row changes with what the event happened to: facts of onboarding, balance and capacity
+  /// stand there.
+  package var touchesOrganization: Bool {
+    switch self {
+    case .credits, .usage: true
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
+      .plan, .onboarding, .account, .gatewayToken:
+      onboardingFact != nil
     }
   }
 }
@@ -69,6 +85,8 @@ extension WorkspaceEvent {
     OnboardingEvent.payloadTypes,
     AccountEvent.payloadTypes,
     GatewayTokenEvent.payloadTypes,
+    CreditsEvent.payloadTypes,
+    UsageEvent.payloadTypes,
   ].flatMap(\.self)
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
@@ -89,6 +107,8 @@ extension WorkspaceEvent {
     case .onboarding(let event): event.payload
     case .account(let event): event.payload
     case .gatewayToken(let event): event.payload
+    case .credits(let event): event.payload
+    case .usage(let event): event.payload
     }
   }
 

@@ -1,0 +1,217 @@
+// MARK: State and evolve
+
+/// A workspace's credits: what was bought, and what is left of it.
+package struct Credits: Equatable, Sendable, Codable {
+  /// Log units; below zero when more was spent than stands after refunds and disputes.
+  package private(set) var balance: Int64 = 0
+  package private(set) var purchases: [CreditPurchaseID: CreditPurchase] = [:]
+  /// By the provider's names of the payments.
+  private var payments: [String: CreditPurchaseID] = [:]
+  /// The newest month in which a debt was told of.
+  private var debtToldIn: BillingPeriod?
+  /// How many events happened to them.
+  package private(set) var version: Int64 = 0
+
+  package init() {}
+
+  package var debt: Int64 { max(0, -balance) }
+
+  /// The purchase that a payment is for.
+  package func purchase(for paymentID: String) -> (id: CreditPurchaseID, value: CreditPurchase)? {
+    payments[paymentID].flatMap { id in purchases[id].map { (id, $0) } }
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case balance, purchases, payments, version
+    case debtToldIn = "debt_told_in"
+  }
+
+  mutating func evolve(_ event: CreditsEvent, _ metadata: EventMetadata) throws(FoldError) {
+    let before = event.purchaseID.flatMap { purchases[$0]?.standingUnits } ?? 0
+    switch event {
+    case .purchaseStarted(let started):
+      try settle(started.purchaseID, started.order, .pending, metadata)
+    case .purchased(let purchased):
+      try settle(purchased.purchaseID, purchased.order, .paid, metadata)
+    case .purchaseFailed(let failed):
+      try settle(failed.purchaseID, failed.order, .failed, metadata)
+    case .refunded(let refunded):
+      try update(refunded.purchaseID, metadata) { $0.refundedAmount = refunded.refundedAmount }
+    case .disputeOpened(let opened):
+      try update(opened.purchaseID, metadata) {
+        $0.disputes[opened.disputeID] = .init(amount: opened.amount, outcome: nil)
+      }
+    case .disputeClosed(let closed):
+      try update(closed.purchaseID, metadata) {
+        $0.disputes[closed.disputeID] = .init(amount: closed.amount, outcome: closed.outcome)
+      }
+    case .consumed: break
+    case .debtIncurred(let incurred): debtToldIn = incurred.period
+    }
+    if let change = event.change {
+      if let id = event.purchaseID, let purchase = purchases[id] {
+        guard purchase.standingUnits - before == change.units else {
+          throw FoldError(version: metadata.version, reason: "the units are not the purchase's")
+        }
+      }
+      balance += change.units
+      guard balance == change.balance else {
+        throw FoldError(version: metadata.version, reason: "the balance is not the ledger's sum")
+      }
+    }
+    version += 1
+  }
+
+  /// The first that is heard of a payment, or what became of one that was pending.
+  private mutating func settle(
+    _ id: CreditPurchaseID, _ order: CreditsEvent.Order, _ payment: CreditPurchase.Payment,
+    _ metadata: EventMetadata
+  ) throws(FoldError) {
+    if purchases[id] == nil {
+      guard payments[order.paymentID] == nil else {
+        throw FoldError(version: metadata.version, reason: "the payment has a purchase already")
+      }
+      payments[order.paymentID] = id
+      purchases[id] = CreditPurchase(
+        paymentID: order.paymentID, package: order.package, logUnits: order.logUnits,
+        amount: order.amount, currency: order.currency, payment: payment,
+        createdAt: metadata.occurredAt, updatedAt: metadata.occurredAt,
+        completedAt: payment == .paid ? metadata.occurredAt : nil)
+      return
+    }
+    try update(id, metadata) {
+      $0.payment = payment
+      if payment == .paid { $0.completedAt = metadata.occurredAt }
+    }
+  }
+
+  private mutating func update(
+    _ id: CreditPurchaseID, _ metadata: EventMetadata, _ change: (inout CreditPurchase) -> Void
+  ) throws(FoldError) {
+    guard purchases[id] != nil else {
+      throw FoldError(version: metadata.version, reason: "the purchase does not exist")
+    }
+    change(&purchases[id]!)
+    purchases[id]!.version += 1
+    purchases[id]!.updatedAt = metadata.occurredAt
+  }
+}
+
+// MARK: Commands and decide
+
+/// What payment providers tell. Each is a fact about a payment that may come late, again, and in any order.
+package enum CreditsCommand: Equatable, Sendable {
+  /// Ordered, and the money is on its way.
+  case begin(PurchaseOrder)
+  /// The money has come.
+  case complete(PurchaseOrder)
+  /// The money will not come.
+  case fail(PurchaseOrder)
+  /// So much was paid back so far, in the currency's smallest unit.
+  case refund(paymentID: String, refunded: Int64)
+  /// The payer's bank takes the amount back for as long as the dispute lasts.
+  case openDispute(paymentID: String, disputeID: String, amount: Int64)
+  case closeDispute(
+    paymentID: String, disputeID: String, amount: Int64, outcome: CreditPurchase.Dispute.Outcome)
+
+  /// The provider's name of the payment.
+  package var paymentID: String {
+    switch self {
+    case .begin(let order), .complete(let order), .fail(let order): order.paymentID
+    case .refund(let paymentID, _), .openDispute(let paymentID, _, _),
+      .closeDispute(let paymentID, _, _, _):
+      paymentID
+    }
+  }
+}
+
+extension Workspace {
+  /// Money counts in archived organizations too.
+  ///
+  /// - Throws: ``Rejection/notFound(_:)`` of a purchase when something happened to a payment that nobody knows (yet).
+  func decide(
+    _ command: CreditsCommand, in context: CommandContext
+  ) throws(Rejection) -> [WorkspaceEvent] {
+    guard organization != nil else { throw .notFound(.organization) }
+    guard let event = try credits.decide(command) else { return [] }
+    let period = usage.period(at: context.time)
+    return ([event] + credits.debtAlert(after: event, in: period)).map { .credits($0) }
+  }
+}
+
+extension Credits {
+  fileprivate func decide(_ command: CreditsCommand) throws(Rejection) -> CreditsEvent? {
+    let known = purchase(for: command.paymentID)
+    switch command {
+    case .begin(let order):
+      guard known == nil else { return nil }
+      return .purchaseStarted(.init(purchaseID: order.purchaseID, order: .init(order)))
+    case .fail(let order):
+      // A payment that came has not failed, whatever is told later.
+      guard known.map({ $0.value.payment == .pending }) ?? true else { return nil }
+      return .purchaseFailed(
+        .init(
+          purchaseID: known?.id ?? order.purchaseID,
+          order: known.map { .init($0.value) } ?? .init(order)))
+    case .complete(let order):
+      guard known?.value.payment != .paid else { return nil }
+      var purchase = known?.value
+      purchase?.payment = .paid
+      let units = purchase?.standingUnits ?? order.package.logUnits
+      return .purchased(
+        .init(
+          purchaseID: known?.id ?? order.purchaseID,
+          order: known.map { .init($0.value) } ?? .init(order), units: units,
+          balance: balance + units))
+    case .refund(_, let refunded):
+      guard let known else { throw .notFound(.creditPurchase) }
+      guard refunded > known.value.refundedAmount else { return nil }
+      let units = known.value.units { $0.refundedAmount = refunded }
+      return .refunded(
+        .init(
+          purchaseID: known.id, refundedAmount: refunded, units: units, balance: balance + units))
+    case .openDispute(_, let disputeID, let amount):
+      guard let known else { throw .notFound(.creditPurchase) }
+      // It may have been heard of its end already.
+      guard known.value.disputes[disputeID] == nil else { return nil }
+      let units = known.value.units { $0.disputes[disputeID] = .init(amount: amount, outcome: nil) }
+      return .disputeOpened(
+        .init(
+          purchaseID: known.id, disputeID: disputeID, amount: amount, units: units,
+          balance: balance + units))
+    case .closeDispute(_, let disputeID, let amount, let outcome):
+      guard let known else { throw .notFound(.creditPurchase) }
+      guard known.value.disputes[disputeID]?.outcome == nil else { return nil }
+      let units = known.value.units {
+        $0.disputes[disputeID] = .init(amount: amount, outcome: outcome)
+      }
+      return .disputeClosed(
+        .init(
+          purchaseID: known.id, disputeID: disputeID, amount: amount, outcome: outcome,
+          units: units, balance: balance + units))
+    }
+  }
+
+  /// Spends what there is.
+  func consume(_ units: Int64, in period: BillingPeriod) -> CreditsEvent {
+    .consumed(.init(period: period, units: -units, balance: balance - units))
+  }
+
+  /// Once a month, when the balance falls below zero.
+  fileprivate func debtAlert(after event: CreditsEvent, in period: BillingPeriod) -> [CreditsEvent]
+  {
+    guard let change = event.change, change.units < 0, change.balance < 0,
+      debtToldIn.map({ $0 < period }) ?? true
+    else { return [] }
+    return [.debtIncurred(.init(period: period, debt: -change.balance))]
+  }
+}
+
+extension CreditPurchase {
+  /// By how much a change of what is known changes the balance.
+  fileprivate func units(after change: (inout CreditPurchase) -> Void) -> Int64 {
+    var after = self
+    change(&after)
+    return after.standingUnits - standingUnits
+  }
+}
