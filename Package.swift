@@ -112,6 +112,7 @@ let package = Package(
         .embedInCode("Migrations/0011_provider_keys.sql"),
         .embedInCode("Migrations/0012_request_logs.sql"),
         .embedInCode("Migrations/0013_credits_and_usage.sql"),
+        .embedInCode("Migrations/0014_stripe.sql"),
         .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),

@@ -8,6 +8,7 @@ package import Logging
 package import Mail
 package import Postgres
 package import ServiceLifecycle
+import Stripe
 
 /// The control plane of one process: its connections, its command handler, its routes.
 package struct ControlPlane: Sendable {
@@ -35,6 +36,7 @@ package struct ControlPlane: Sendable {
     package var checksMembership = true
     /// Nil: nobody's reports are taken.
     package var secretScanning: SecretScanning?
+    package var stripe = StripeSettings()
     /// Nil for production.
     package var development: Development?
 
@@ -101,7 +103,11 @@ package struct ControlPlane: Sendable {
       limiter: configuration.rateLimits,
       vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher))
     let listener = connections.listener
+    let stripeEvents = StripeEventProcessor(
+      pool: connections.billing, commands: commands, settings: configuration.stripe,
+      logger: logger)
     background = [
+      StripeEventRetries(processor: stripeEvents, logger: logger),
       serviceTokenUses, requestLogs,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       liveConfiguration, gatewayReports,
@@ -134,11 +140,20 @@ package struct ControlPlane: Sendable {
       DataPlaneRoutes(
         services: services, configuration: liveConfiguration, reports: gatewayReports),
       PropagationRoutes(services: services, reports: gatewayReports),
+      CheckoutRoutes(services: services, settings: configuration.stripe, logger: logger),
+      StripeEventRoutes(services: services, processor: stripeEvents),
       DocumentRoutes(),
     ]
     if let scanning = configuration.secretScanning {
       let keys = SecretScanningKeys(scanning)
       groups.append(SecretScanningRoutes(services: services, keys: keys, metrics: metrics))
+    }
+    if !configuration.stripe.webhookSecrets.isEmpty {
+      groups.append(
+        StripeWebhookRoutes(
+          services: services, processor: stripeEvents,
+          signature: StripeSignature(secrets: configuration.stripe.webhookSecrets),
+          metrics: metrics))
     }
     if let development { groups.append(DevelopmentRoutes(development: development)) }
     for group in groups { group.add(to: router) }
@@ -199,6 +214,8 @@ private struct Connections: Service {
   let pool: Pool
   /// For evidence, which comes in masses; closed by its store.
   let evidence: Pool
+  /// For what Stripe tells; closed by whoever tries it again.
+  let billing: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -220,6 +237,9 @@ private struct Connections: Service {
     var reporting = working
     reporting.applicationName += " evidence"
     evidence = Pool(options: reporting, minimum: 0, maximum: 2)
+    var paying = working
+    paying.applicationName += " billing"
+    billing = Pool(options: paying, minimum: 0, maximum: 4)
     writer.start()
     tail.start()
   }

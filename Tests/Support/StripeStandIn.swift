@@ -1,4 +1,3 @@
-import FoundationEssentials
 import JSON
 import NIOCore
 import NIOHTTP1
@@ -296,11 +295,27 @@ private final class Handler: ChannelInboundHandler {
     let pairs = text.split(separator: "&").map { pair in
       let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let texts = parts.map {
-        $0.replacing("+", with: " ").removingPercentEncoding ?? "(not percent-encoded)"
+        decode(String($0.replacing("+", with: " "))) ?? "(not percent-encoded)"
       }
       return (texts[0], texts.count == 2 ? texts[1] : "")
     }
     // Twice is once too often.
     return Dictionary(pairs) { "\($0), \($1)" }
+  }
+
+  private static func decode(_ text: String) -> String? {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+      guard digits.utf8.count == 2, let value = UInt8(digits, radix: 16) else { return nil }
+      bytes.append(value)
+      rest = rest.dropFirst(2)
+    }
+    return String(validating: bytes, as: UTF8.self)
   }
 }

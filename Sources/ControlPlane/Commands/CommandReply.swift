@@ -58,7 +58,7 @@ extension WorkspaceCommand {
       .rule(.replaceAll), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
       .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .providerKey(.rewrap), .plan,
-      .onboarding, .credits, .usage:
+      .onboarding, .credits, .usage, .billing:
       .change
     case .providerKey(.set): .setting
     }
@@ -75,7 +75,7 @@ extension Workspace {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
     case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey,
-      .providerKey, .account, .gatewayToken, .credits, .usage:
+      .providerKey, .account, .gatewayToken, .credits, .usage, .billing:
       json(of: entity, in: id)
     }
   }

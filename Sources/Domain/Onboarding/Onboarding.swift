@@ -179,7 +179,7 @@ extension WorkspaceEvent {
       .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked),
       .providerKey(.rewrapped), .providerKey(.deleted), .plan, .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
-      .gatewayToken, .credits, .usage(.thresholdReached):
+      .gatewayToken, .credits, .usage(.thresholdReached), .billing:
       nil
     }
   }

@@ -40,6 +40,11 @@ import Testing
     case "replayRules":
       #"{"rules":[],"from":"2020-01-01T00:00:00Z","to":"\#(world.nextMonth)"}"#
     case "createGatewayToken": #"{"name":"A"}"#
+    case "checkOutCredits":
+      #"{"package":"credits_15","success_url":"https://a.example/","cancel_url":"https://a.example/"}"#
+    case "checkOutPlan":
+      #"{"plan_tier":"plus","success_url":"https://a.example/","cancel_url":"https://a.example/"}"#
+    case "openBillingPortal": #"{"return_url":"https://a.example/"}"#
     case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
     default: nil
     }
@@ -284,7 +289,7 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let values = [
       "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
-      "provider": "openai",
+      "provider": "openai", "event": "evt_unknown",
       "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant

@@ -31,6 +31,7 @@ import Testing
     APIKeyLookupTable.table.name: APIKeyLookupTable.table.columns.map(\.name),
     ProviderKeyTable.table.name: ProviderKeyTable.table.columns.map(\.name),
     RequestLogTable.name: RequestLogTable.columns,
+    StripeEventTable.name: StripeEventTable.columns + ["payload"],
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]
