@@ -76,8 +76,10 @@ package struct ControlPlane: Sendable {
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
+    let settlement = UsageSettlement(pool: connections.pool, commands: commands, logger: logger)
     let requestLogs = RequestLogStore(
-      pool: connections.evidence, plans: configuration.plans, logger: logger)
+      pool: connections.evidence, plans: configuration.plans, settlement: settlement,
+      logger: logger)
     let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
     let identities = IdentityVerifier(
       providers: configuration.identityProviders
@@ -109,6 +111,7 @@ package struct ControlPlane: Sendable {
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
       serviceTokenUses, requestLogs,
+      serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       liveConfiguration, gatewayReports,
       UntilShutdown { await liveConfiguration.listen(listener) },

@@ -1,6 +1,6 @@
 import Cryptography
 import Glibc
-import JSON
+package import JSON
 
 /// An event as Stripe sends it, of those members that mean something, in the shape of its API reference.
 package struct StripeDelivery: Sendable {
@@ -30,7 +30,9 @@ package struct StripeDelivery: Sendable {
     let time = time ?? now
     let code = HMACSHA256(key: Array(secret.utf8))
       .authenticationCode(for: Array("\(time).\(body)".utf8))
-    return "t=\(time),v1=\(code.hexString)"
+    let digits = Array("0123456789abcdef".utf8)
+    let hex = code.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+    return "t=\(time),v1=\(String(decoding: hex, as: UTF8.self))"
   }
 
   /// Seconds since the epoch.

@@ -20,6 +20,10 @@ struct CommandBatch {
   /// Who has each of the slugs that this batch's commands claim.
   private var slugHolders: [String: OrganizationID] = [:]
 
+  /// Reports of usage that nothing has counted yet.
+  private var uncountedReports: Set<UUID> = []
+  private var countedReports: [(id: UUID, organization: UUID)] = []
+
   /// Begins behind the newest event.
   init(position: Int64) {
     self.position = position
@@ -31,6 +35,22 @@ struct CommandBatch {
 
   mutating func add(slug: String, heldBy holder: OrganizationID) {
     slugHolders[slug] = holder
+  }
+
+  mutating func add(uncountedReport id: UUID) {
+    uncountedReports.insert(id)
+  }
+
+  func areUncounted(_ reports: [UsageReport]) -> Bool {
+    reports.allSatisfy { uncountedReports.contains($0.id) }
+  }
+
+  /// The reports are counted by what was decided, and by nothing else any more.
+  mutating func count(_ reports: [UsageReport], of organization: OrganizationID) {
+    for report in reports {
+      uncountedReports.remove(report.id)
+      countedReports.append((report.id, organization.uuid))
+    }
   }
 
   var writesNothing: Bool { events.isEmpty && records.isEmpty }
@@ -97,6 +117,11 @@ struct CommandBatch {
     if !auditRows.isEmpty { statements.append(AuditEventTable.table.insert(auditRows)) }
     if changesConfiguration {
       statements.append(ConfigurationChangeTable.table.insert(configurationChanges))
+    }
+    if !countedReports.isEmpty {
+      statements.append(
+        UsageReportTable.delete(
+          countedReports.map(\.id), of: Array(Set(countedReports.map(\.organization)))))
     }
     if !records.isEmpty { statements.append(IdempotencyRecord.table.upsert(records)) }
     statements.append("COMMIT")

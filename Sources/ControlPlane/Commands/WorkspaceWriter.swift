@@ -69,6 +69,7 @@ final class WorkspaceWriter {
     if let queue {
       commands += queue.take(atMost: CommandQueue.batchLimit - commands.count) { request in
         request.idempotency == nil && request.command.claimedSlug == nil
+          && request.command.usageReports.isEmpty
           && states.contains(request.organizationID)
       }
     }
@@ -115,10 +116,15 @@ final class WorkspaceWriter {
     let ids = Set(requests.map(\.organizationID))
     let claims = requests.compactMap { $0.idempotency?.id }
     let slugs = requests.compactMap(\.command.claimedSlug)
+    let reports = requests.flatMap { $0.command.usageReports.map(\.id) }
 
     var reading = Pipeline(["BEGIN", EventLog.lockHead])
     let replies = claims.isEmpty ? nil : reading.add(IdempotencyRecord.find(claims))
     let holders = slugs.isEmpty ? nil : reading.add(OrganizationSlugTable.holders(of: slugs))
+    let uncounted =
+      reports.isEmpty
+      ? nil
+      : reading.add(UsageReportTable.uncounted(reports, of: ids.map(\.uuid)))
     let reload = states.addQueries(for: ids, to: &reading)
     let results = try session.pipeline(reading.queries, deadline: deadline)
 
@@ -145,6 +151,9 @@ final class WorkspaceWriter {
         batch.add(slug: slug, heldBy: OrganizationID(id))
       }
     }
+    if let uncounted {
+      for row in results[uncounted] { batch.add(uncountedReport: try row.decode(UUID.self)) }
+    }
     return batch
   }
 
@@ -155,6 +164,9 @@ final class WorkspaceWriter {
     let request = command.request
     do {
       guard request.premises.allSatisfy(observer.holds) else { throw CommandError.premiseOutdated }
+      guard batch.areUncounted(request.command.usageReports) else {
+        throw CommandError.premiseOutdated
+      }
       if let claim = request.idempotency, let stored = batch.storedReplies[claim.id] {
         guard stored.claim.requestHash == claim.requestHash else {
           throw CommandError.idempotencyKeyReused
@@ -244,6 +256,7 @@ final class WorkspaceWriter {
     if let slug = entry.workspace.organization?.slug, slug != formerSlug {
       batch.claimSlug(slug, insteadOf: formerSlug, for: request.organizationID)
     }
+    batch.count(request.command.usageReports, of: request.organizationID)
     let reply = CommandReply(
       to: request.command, from: entry.workspace, in: request.organizationID,
       at: request.occurredAt, existed: existed)

@@ -47,6 +47,9 @@ struct RequestLogBatch: Sendable {
   /// Projects of which nobody knew whose they are.
   var unknownProjects: Set<UUID> { Set(records.lazy.filter { !$0.isOwned }.map(\.project)) }
 
+  /// The projects that the rows are of.
+  var projects: Set<UUID> { Set(records.lazy.filter(\.isOwned).map(\.project)) }
+
   /// Reads a body.
   ///
   /// - Parameters:

@@ -36,6 +36,8 @@ struct IngestOutcome {
   /// That were there already.
   let duplicates: Int
   let refused: [RequestLogBatch.Refusal]
+  /// How many requests the workspaces of the records may still make.
+  var remaining: [OrganizationID: Int64] = [:]
 
   var json: JSONObject {
     var refusals = JSONArray()
@@ -57,6 +59,15 @@ struct IngestOutcome {
     object.set("accepted", Int64(accepted))
     object.set("duplicates", Int64(duplicates))
     object.set("refused", refusals)
+    var capacity = JSONObject()
+    for (organization, remaining) in remaining.sorted(by: {
+      $0.key.description < $1.key.description
+    }) {
+      var left = JSONObject()
+      left.set("remaining", remaining)
+      capacity.set(key: organization.description, left)
+    }
+    object.set("capacity", capacity)
     return object
   }
 }

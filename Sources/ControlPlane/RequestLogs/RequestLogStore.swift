@@ -17,16 +17,22 @@ package final class RequestLogStore: Service {
 
   private let pool: Pool
   private let plans: PlanCatalog
+  private let settlement: UsageSettlement
   private let logger: Logger
   /// The organizations of projects, which never move.
   private let owners = Mutex<[UUID: UUID]>([:])
   /// The days, since the Unix epoch, whose partitions are known to be there.
   private let days = Mutex<Set<Int64>>([])
 
-  /// - Parameter pool: of connections of its own: evidence comes in masses, and nothing else waits for it.
-  package init(pool: Pool, plans: PlanCatalog, logger: Logger) {
+  /// - Parameters:
+  ///   - pool: of connections of its own: evidence comes in masses, and nothing else waits for it.
+  ///   - settlement: is told what there is to count.
+  package init(
+    pool: Pool, plans: PlanCatalog, settlement: UsageSettlement, logger: Logger
+  ) {
     self.pool = pool
     self.plans = plans
+    self.settlement = settlement
     self.logger = logger
   }
 
@@ -55,15 +61,22 @@ package final class RequestLogStore: Service {
     let (count, refused) = (batch.count, batch.refused)
     guard count > 0 else { return IngestOutcome(accepted: 0, duplicates: 0, refused: refused) }
     try await addPartitions(for: batch.days, deadline)
-    let accepted = try await insert(batch, deadline)
-    return IngestOutcome(accepted: accepted, duplicates: count - accepted, refused: refused)
+    let (accepted, capacities) = try await insert(batch, deadline)
+    settlement.reported(capacities)
+    return IngestOutcome(
+      accepted: accepted, duplicates: count - accepted, refused: refused,
+      remaining: capacities.mapValues { max(0, $0.remaining - $0.pending) })
   }
 
   private func insert(
     _ batch: RequestLogBatch, _ deadline: ContinuousClock.Instant
-  ) async throws -> Int {
+  ) async throws -> (accepted: Int, [OrganizationID: ReportedCapacity]) {
     let (stage, columns) = (Self.stage, RequestLogTable.columnList)
-    return try await pool.withConnection(deadline: deadline) { session in
+    let organizations = owners.withLock { owners in
+      Set(batch.projects.compactMap { owners[$0] })
+    }
+    let capacities = ReportedCapacity.query(of: Array(organizations))
+    let (accepted, rows) = try await pool.withConnection(deadline: deadline) { session in
       // COPY passes no row security, so the rows go by a table of this session's.
       try session.executeScript(
         """
@@ -80,17 +93,32 @@ package final class RequestLogStore: Service {
         """
       do throws(PostgresError) {
         // Nearly every batch is new, and then this is twice as fast.
-        return try session.pipeline(
-          ["SAVEPOINT new", Query(unchecked: insert), "COMMIT"], deadline: deadline)[1].affected
+        let results = try session.pipeline(
+          [
+            "SAVEPOINT new", Query(unchecked: insert),
+            Query(unchecked: UsageDayTable.add(from: stage)),
+            Query(unchecked: UsageReportTable.add(from: stage)), capacities, "COMMIT",
+          ], deadline: deadline)
+        return (results[1].affected, results[4])
       } catch {
         guard case .uniqueViolation = error.kind else { throw error }
-        return try session.pipeline(
+        // Only those that were not there count.
+        let results = try session.pipeline(
           [
-            "ROLLBACK TO SAVEPOINT new", Query(unchecked: "\(insert) ON CONFLICT DO NOTHING"),
-            "COMMIT",
-          ], deadline: deadline)[1].affected
+            "ROLLBACK TO SAVEPOINT new",
+            Query(
+              unchecked: """
+                WITH added AS (\(insert) ON CONFLICT DO NOTHING RETURNING *), \
+                days AS (\(UsageDayTable.add(from: "added"))), \
+                reports AS (\(UsageReportTable.add(from: "added"))) \
+                SELECT count(*) FROM added
+                """), capacities, "COMMIT",
+          ], deadline: deadline)
+        let count: Int64 = try results[1][0].decode(Int64.self)
+        return (Int(count), results[2])
       }
     }
+    return (accepted, try ReportedCapacity.read(rows, plans))
   }
 
   /// Learns whose projects are.

@@ -11,6 +11,22 @@ enum UsageDayTable {
     "tokens_in", "tokens_out", "cost_micro_usd",
   ]
 
+  /// Adds the records in a table to their days.
+  static func add(from records: String) -> String {
+    // In the order of the key: two batches wait for each other one way only.
+    """
+    INSERT INTO usage_days AS d (\(columns.joined(separator: ", "))) \
+    SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, project_id, provider, \
+    model, decision, count(*), coalesce(sum(tokens_in), 0)::bigint, \
+    coalesce(sum(tokens_out), 0)::bigint, coalesce(sum(cost_micro_usd), 0)::bigint \
+    FROM \(records) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 \
+    ON CONFLICT (organization_id, day, project_id, provider, model, decision) DO UPDATE SET \
+    requests = d.requests + excluded.requests, tokens_in = d.tokens_in + excluded.tokens_in, \
+    tokens_out = d.tokens_out + excluded.tokens_out, \
+    cost_micro_usd = d.cost_micro_usd + excluded.cost_micro_usd
+    """
+  }
+
   /// What sums are taken by. The raw values are the contract's names, and those of the columns.
   enum Dimension: String, CaseIterable {
     case day

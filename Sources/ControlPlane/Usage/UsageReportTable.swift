@@ -10,6 +10,15 @@ enum UsageReportTable {
     "organization_id", "report_id", "project_id", "requests", "cost_micro_usd", "recorded_at",
   ]
 
+  /// Adds what the records in a table tell of requests that passed.
+  static func add(from records: String) -> String {
+    """
+    INSERT INTO usage_reports (organization_id, project_id, requests, cost_micro_usd) \
+    SELECT organization_id, project_id, count(*), coalesce(sum(cost_micro_usd), 0)::bigint \
+    FROM \(records) WHERE decision = 'allow' GROUP BY organization_id, project_id
+    """
+  }
+
   /// How many requests of a workspace are not counted yet.
   static func pending(of organization: OrganizationID) -> Query {
     """

@@ -3,7 +3,6 @@ import Support
 import Testing
 
 @Suite struct BillingTests {
-  static let created = OrganizationEvent.Created.self
   static func fact(
     _ id: String, _ tier: PlanTier?, _ time: Int64, rank: Int64 = 1, source: String = "evt"
   ) -> BillingCommand {
@@ -13,7 +12,9 @@ import Testing
   }
 
   static func workspace() throws -> Workspace {
-    try folding([.organization(.create(name: "Acme", slug: "acme", owner: Scenario.owner))], into: Workspace())
+    let owner = try #require(Scenario.actor.userID)
+    return try folding(
+      [.organization(.create(name: "Acme", slug: "acme", owner: owner))], into: Workspace())
   }
 
   static func folding(

@@ -1,0 +1,161 @@
+import FoundationEssentials
+import Support
+import Testing
+
+@testable import Domain
+
+@Suite struct UsageTests {
+  static let month = BillingPeriod(containing: Timestamp(microseconds: 0))
+  static let startsPlus = WorkspaceEvent.plan(.changed(.init(.plus, of: .standard)))
+
+  static func record(_ requests: Int64, of project: ProjectID = assistant) -> WorkspaceCommand {
+    .usage(
+      .record([
+        UsageReport(id: UUID(), projectID: project, requests: requests, costMicroUSD: requests * 10)
+      ]))
+  }
+
+  static func recorded(
+    _ included: Int64, _ credits: Int64 = 0, _ refused: Int64 = 0,
+    of project: ProjectID = assistant, in period: BillingPeriod = month
+  ) -> WorkspaceEvent {
+    .usage(
+      .recorded(
+        .init(
+          projectID: project, period: period, included: included, credits: credits,
+          refused: refused, costMicroUSD: (included + credits + refused) * 10)))
+  }
+
+  static func reached(_ percent: Int64, _ used: Int64, _ remaining: Int64) -> WorkspaceEvent {
+    .usage(
+      .thresholdReached(
+        .init(period: month, percent: percent, used: used, remaining: remaining)))
+  }
+
+  static func consumed(_ units: Int64, _ balance: Int64) -> WorkspaceEvent {
+    .credits(.consumed(.init(period: month, units: -units, balance: balance)))
+  }
+
+  // MARK: At the boundary
+
+  @Test func `what the included volume does not cover is refused without credits`() {
+    given(.created, .startsFree, Self.recorded(149))
+      .when(Self.record(3), by: .system)
+      .then(
+        Self.recorded(1, 0, 2), Self.reached(80, 150, 0), Self.reached(100, 150, 0))
+  }
+
+  @Test func `credits of a plan without them are not spent`() {
+    let workspace = given(.created, .startsFree, CreditsTests.purchased).workspace
+    #expect(workspace.capacity(in: Self.month, plans: .standard).remaining == 150)
+  }
+
+  @Test func `the included volume comes first, then credits, then nothing`() {
+    given(.created, Self.startsPlus, CreditsTests.purchased, Self.recorded(49_999))
+      .when(Self.record(100_002), by: .system)
+      .then(
+        Self.recorded(1, 100_000, 1), Self.consumed(100_000, 0),
+        Self.reached(80, 150_000, 0), Self.reached(100, 150_000, 0))
+  }
+
+  @Test func `a debt is not paid with the included volume, and buys nothing`() {
+    let workspace = given(
+      .created, Self.startsPlus, CreditsTests.purchased, Self.consumed(100_000, 0),
+      CreditsTests.refunded(500, -33_333, -33_333)
+    ).workspace
+    let capacity = workspace.capacity(in: Self.month, plans: .standard)
+    #expect((capacity.credits, capacity.remaining) == (0, 50_000))
+  }
+
+  @Test func `projects of one report are told of each by itself`() {
+    let reports = [(other, 2), (assistant, 3), (other, 1)].map { project, requests in
+      UsageReport(
+        id: UUID(), projectID: project, requests: Int64(requests),
+        costMicroUSD: Int64(requests) * 10)
+    }
+    given(.created, .startsFree, Self.recorded(146))
+      .when(.usage(.record(reports)), by: .system)
+      .then(
+        Self.recorded(3), Self.recorded(1, 0, 2, of: other), Self.reached(80, 150, 0),
+        Self.reached(100, 150, 0))
+  }
+
+  @Test func `whatever is reported, in whatever pieces, adds up`() {
+    var generator = SeededGenerator(seed: 42)
+    for _ in 0..<200 {
+      var workspace = given(.created, Self.startsPlus, CreditsTests.purchased).workspace
+      var reported: Int64 = 0
+      while reported < 160_000 {
+        let requests = Int64.random(in: 1...9000, using: &generator)
+        reported += requests
+        let context = CommandContext(
+          actor: .system, time: Scenario.time(1), plans: .standard)
+        let events = try? workspace.decide(Self.record(requests), in: context)
+        for event in events ?? [] { try? workspace.fold(event) }
+      }
+      let total = workspace.usage.months[Self.month]?.total ?? UsageCount()
+      #expect((total.included, total.credits) == (50_000, 100_000))
+      #expect(total.total == reported)
+      #expect(workspace.credits.balance == 0)
+    }
+  }
+
+  // MARK: Months
+
+  @Test func `a new month has its included volume again`() {
+    let december = Timestamp(rfc3339: "1970-02-01T00:00:00Z")!
+    given(.created, .startsFree, Self.recorded(150))
+      .when(Self.record(1), by: .system, at: december)
+      .then(Self.recorded(1, in: Self.month.next))
+  }
+
+  @Test func `a clock that is set back opens no old month`() {
+    given(.created, .startsFree, Self.recorded(150, in: Self.month.next))
+      .when(Self.record(1), by: .system, at: Timestamp(microseconds: 5))
+      .then(
+        Self.recorded(0, 0, 1, in: Self.month.next),
+        .usage(
+          .thresholdReached(
+            .init(period: Self.month.next, percent: 80, used: 150, remaining: 0))),
+        .usage(
+          .thresholdReached(
+            .init(period: Self.month.next, percent: 100, used: 150, remaining: 0))))
+  }
+
+  @Test func `months have names, and beginnings and ends`() throws {
+    let december = try #require(BillingPeriod("2026-12"))
+    #expect(december.description == "2026-12")
+    #expect(december.start.rfc3339 == "2026-12-01T00:00:00.000000Z")
+    #expect(december.end.rfc3339 == "2027-01-01T00:00:00.000000Z")
+    #expect(BillingPeriod(containing: december.end) == december.next)
+    #expect(BillingPeriod(containing: december.end.advanced(by: -1)) == december)
+    for text in ["", "2026", "2026-13", "2026-1", "2026-00", "26-12", "2026-12-01", "2026_12"] {
+      #expect(BillingPeriod(text) == nil, "\(text)")
+    }
+  }
+
+  // MARK: Thresholds
+
+  @Test func `each threshold is told of once a month`() {
+    given(.created, .startsFree, Self.recorded(119))
+      .when(Self.record(1), by: .system).then(Self.recorded(1), Self.reached(80, 120, 30))
+    given(.created, .startsFree, Self.recorded(120), Self.reached(80, 120, 30))
+      .when(Self.record(1), by: .system).then(Self.recorded(1))
+    given(.created, .startsFree, Self.recorded(118))
+      .when(Self.record(1), by: .system).then(Self.recorded(1))
+  }
+
+  // MARK: What gateways are told
+
+  @Test(
+    arguments: [
+      (0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 4), (6, 6), (7, 6), (150, 128),
+      (500_000, 393_216),
+      (.max, 6_917_529_027_641_081_856),
+    ] as [(Int64, Int64)])
+  func `the remainder is told roughly, and its end exactly`(remaining: Int64, told: Int64) {
+    let capacity = Capacity(
+      included: remaining, includedUsed: 0, credits: 0, resetsAt: Timestamp(microseconds: 0))
+    #expect(capacity.coarseRemaining == told)
+  }
+}
