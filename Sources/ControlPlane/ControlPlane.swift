@@ -110,7 +110,6 @@ package struct ControlPlane: Sendable {
       logger: logger)
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
-      serviceTokenUses, requestLogs,
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       liveConfiguration, gatewayReports,

@@ -114,7 +114,8 @@ extension ProblemKind {
       + "has to see to it; trying again does not help before.")
   static let billingUnavailable = ProblemKind(
     "billing-unavailable", .serviceUnavailable, "Stripe does not answer",
-    "Try again after `Retry-After` seconds; with the same `Idempotency-Key` there is one session at most.")
+    "Try again after `Retry-After` seconds; with the same `Idempotency-Key` there is one session at most."
+  )
   static let alreadySubscribed = ProblemKind(
     "already-subscribed", .conflict, "There is a subscription already",
     "It is changed or ended in the billing portal: `POST …/billing/portal`.")
@@ -124,7 +125,8 @@ extension ProblemKind {
 
   static let stripeEventFinished = ProblemKind(
     "stripe-event-finished", .conflict, "There is nothing left to do about the event",
-    "It has taken effect, or asks for nothing: `detail` says which. Trying it again would change nothing.")
+    "It has taken effect, or asks for nothing: `detail` says which. Trying it again would change nothing."
+  )
 
   static let rateLimited = ProblemKind(
     "rate-limited", .tooManyRequests, "Too many requests",

@@ -131,7 +131,8 @@ import Testing
       _ = try await world.client.outcome(
         world.subscription("deleted", "evt_2", status: "canceled", created: 200))
       #expect(
-        try await world.client.post(path, #"{"plan_tier":"business",\#(Self.pages)}"#).status == 200)
+        try await world.client.post(path, #"{"plan_tier":"business",\#(Self.pages)}"#).status == 200
+      )
     }
   }
 

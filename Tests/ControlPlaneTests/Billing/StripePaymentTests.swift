@@ -2,6 +2,7 @@ import Domain
 import FoundationEssentials
 import JSON
 import Postgres
+import Stripe
 import Support
 import Testing
 
@@ -43,7 +44,8 @@ import Testing
     #expect(
       try await client.outcome(world.purchase("completed", "evt_1", status: "unpaid")) == "applied")
     #expect(try await world.balance() == 0)
-    #expect(try await client.outcome(world.purchase("async_payment_succeeded", "evt_2")) == "applied")
+    #expect(
+      try await client.outcome(world.purchase("async_payment_succeeded", "evt_2")) == "applied")
     #expect(try await world.balance() == 100_000)
     #expect(
       try await client.outcome(
@@ -246,7 +248,8 @@ private struct StripeDeadLetters: CustomTestStringConvertible, Sendable {
   let delivery: @Sendable (StripeWorld) -> StripeDelivery
 
   init(
-    _ name: String, _ reason: String, _ delivery: @escaping @Sendable (StripeWorld) -> StripeDelivery
+    _ name: String, _ reason: String,
+    _ delivery: @escaping @Sendable (StripeWorld) -> StripeDelivery
   ) {
     testDescription = name
     self.reason = reason

@@ -118,7 +118,8 @@ import Testing
 
   @Test func `a body of more than 256 KiB is not taken`() async throws {
     let world = try await StripeWorld.make()
-    let body = #"{"id":"evt_large","type":"a","created":1,"x":"\#(String(repeating: "x", count: 256 << 10))"}"#
+    let body =
+      #"{"id":"evt_large","type":"a","created":1,"x":"\#(String(repeating: "x", count: 256 << 10))"}"#
     let reply = try await world.client.deliver(
       body, signature: StripeDelivery.signature(of: body))
     #expect(reply.status == 413, "\(reply.text)")

@@ -45,7 +45,7 @@ extension TestClient {
 struct StripeWorld: Sendable {
   let plane: TestControlPlane
   let organization: OrganizationID
-  private let mark = "\(UUID())".lowercased()
+  private let mark = "\(UUID())".lowercased().filter { $0 != "-" }
 
   static func make(on plane: TestControlPlane? = nil) async throws -> StripeWorld {
     let plane = if let plane { plane } else { try await TestControlPlane.shared }
@@ -60,7 +60,7 @@ struct StripeWorld: Sendable {
   var client: TestClient { plane.client }
 
   /// An id that no other test has.
-  func id(_ name: String) -> String { "\(name)-\(mark)" }
+  func id(_ name: String) -> String { "\(name)_\(mark)" }
 
   func purchase(
     _ step: String = "completed", _ event: String = "evt_bought", payment: String = "pi",
