@@ -8,7 +8,7 @@ VENV := .build/contract
 PYTHON := $(VENV)/bin/python
 FORMAT := swift format
 TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests CryptographyTests CompressionTests \
-  PostgresTests MailTests IdentityTests EventStoreTests \
+  PostgresTests MailTests StripeTests IdentityTests EventStoreTests \
   ControlPlaneTests ContractTests FaultTests
 
 export SIGNALBOX_BOOTSTRAP_TOKEN ?= development

@@ -75,10 +75,19 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
+      name: "Stripe",
+      dependencies: [
+        "Cryptography", "JSON",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .target(
       name: "ControlPlane",
       dependencies: [
         "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
-        "Compression", "JSON", hummingbird, serviceLifecycle,
+        "Compression", "JSON", "Stripe", hummingbird, serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -106,6 +115,7 @@ let package = Package(
         .embedInCode("Migrations/0011_provider_keys.sql"),
         .embedInCode("Migrations/0012_request_logs.sql"),
         .embedInCode("Migrations/0013_credits_and_usage.sql"),
+        .embedInCode("Migrations/0014_stripe.sql"),
         .embedInCode("Migrations/0015_webhooks.sql"),
         .embedInCode("openapi.yaml"),
       ],
@@ -114,7 +124,7 @@ let package = Package(
       name: "signalbox",
       dependencies: [
         "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
-        "JSON", serviceLifecycle,
+        "JSON", "Stripe", serviceLifecycle,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -149,7 +159,7 @@ let package = Package(
       name: "Support",
       dependencies: [
         "ControlPlane", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
-        "JSON",
+        "JSON", "Stripe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -162,6 +172,9 @@ let package = Package(
       name: "PostgresTests", dependencies: ["Postgres", "CLibPQ"], swiftSettings: strict),
     .testTarget(
       name: "CryptographyTests", dependencies: ["Cryptography", "COpenSSL"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "StripeTests", dependencies: ["Stripe", "Support", "Cryptography", "JSON"],
       swiftSettings: strict),
     .testTarget(name: "MailTests", dependencies: ["Mail"], swiftSettings: strict),
     .testTarget(
@@ -207,7 +220,7 @@ let package = Package(
       dependencies: [
         "Support", "ConfigurationFeed", "ControlPlane", "Domain", "EventStore", "Identity", "Mail",
         "Postgres",
-        "Cryptography", "Compression", "JSON", hummingbird,
+        "Cryptography", "Compression", "JSON", "Stripe", hummingbird,
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -133,6 +133,27 @@ CREATE TABLE public.configuration_changes_floor (
 
 ALTER TABLE ONLY public.configuration_changes_floor FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.credit_purchases (
+    organization_id uuid NOT NULL,
+    purchase_id uuid NOT NULL,
+    provider text NOT NULL,
+    payment_id text NOT NULL,
+    package text NOT NULL,
+    log_units bigint NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    refunded_amount bigint NOT NULL,
+    standing_units bigint NOT NULL,
+    status text NOT NULL,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    completed_at timestamp with time zone,
+    CONSTRAINT credit_purchases_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'partially_refunded'::text, 'refunded'::text, 'disputed'::text, 'charged_back'::text])))
+);
+
+ALTER TABLE ONLY public.credit_purchases FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.data_subjects (
     subject_id uuid NOT NULL,
     email_hash bytea,
@@ -334,6 +355,11 @@ CREATE TABLE public.organizations (
     entitlements jsonb NOT NULL,
     onboarding_state text NOT NULL,
     onboarding_facts jsonb NOT NULL,
+    credit_logs_balance bigint DEFAULT 0 NOT NULL,
+    usage_period text,
+    included_requests_used bigint DEFAULT 0 NOT NULL,
+    stripe_customer_id text,
+    stripe_subscription_id text,
     CONSTRAINT organizations_onboarding_state_check CHECK ((onboarding_state = ANY (ARRAY['workspace_created'::text, 'project_created'::text, 'provider_connected'::text, 'key_issued'::text, 'first_request_seen'::text, 'completed'::text, 'dismissed'::text]))),
     CONSTRAINT organizations_plan_tier_check CHECK ((plan_tier = ANY (ARRAY['free'::text, 'plus'::text, 'business'::text])))
 );
@@ -542,6 +568,68 @@ CREATE TABLE public.snapshots (
 
 ALTER TABLE ONLY public.snapshots FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.stripe_events (
+    event_id text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    type text NOT NULL,
+    api_version text,
+    created_at timestamp with time zone NOT NULL,
+    livemode boolean NOT NULL,
+    subject text,
+    organization_id uuid,
+    status text DEFAULT 'received'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    reason text,
+    retry_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    payload jsonb NOT NULL,
+    CONSTRAINT stripe_events_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 255))),
+    CONSTRAINT stripe_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'applied'::text, 'ignored'::text, 'parked'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY public.stripe_events FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.usage_counters (
+    organization_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    period text NOT NULL,
+    included bigint NOT NULL,
+    credits bigint NOT NULL,
+    refused bigint NOT NULL,
+    cost_micro_usd bigint NOT NULL,
+    version bigint NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.usage_counters FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.usage_days (
+    organization_id uuid NOT NULL,
+    day date NOT NULL,
+    project_id uuid NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    decision text NOT NULL,
+    requests bigint NOT NULL,
+    tokens_in bigint NOT NULL,
+    tokens_out bigint NOT NULL,
+    cost_micro_usd bigint NOT NULL,
+    CONSTRAINT usage_days_decision_check CHECK ((decision = ANY (ARRAY['allow'::text, 'block'::text])))
+);
+
+ALTER TABLE ONLY public.usage_days FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.usage_reports (
+    organization_id uuid NOT NULL,
+    report_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    project_id uuid NOT NULL,
+    requests bigint NOT NULL,
+    cost_micro_usd bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.usage_reports FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.users (
     user_id uuid NOT NULL,
     issuer text NOT NULL,
@@ -652,6 +740,12 @@ ALTER TABLE ONLY public.configuration_changes_floor
 ALTER TABLE ONLY public.configuration_changes
     ADD CONSTRAINT configuration_changes_pkey PRIMARY KEY (organization_id, "position");
 
+ALTER TABLE ONLY public.credit_purchases
+    ADD CONSTRAINT credit_purchases_organization_id_payment_id_key UNIQUE (organization_id, payment_id);
+
+ALTER TABLE ONLY public.credit_purchases
+    ADD CONSTRAINT credit_purchases_pkey PRIMARY KEY (organization_id, purchase_id);
+
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_email_hash_key UNIQUE (email_hash);
 
@@ -748,6 +842,18 @@ ALTER TABLE ONLY public.service_tokens
 ALTER TABLE ONLY public.snapshots
     ADD CONSTRAINT snapshots_pkey PRIMARY KEY (organization_id, version, fold_version);
 
+ALTER TABLE ONLY public.stripe_events
+    ADD CONSTRAINT stripe_events_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY public.usage_counters
+    ADD CONSTRAINT usage_counters_pkey PRIMARY KEY (organization_id, project_id, period);
+
+ALTER TABLE ONLY public.usage_days
+    ADD CONSTRAINT usage_days_pkey PRIMARY KEY (organization_id, day, project_id, provider, model, decision);
+
+ALTER TABLE ONLY public.usage_reports
+    ADD CONSTRAINT usage_reports_pkey PRIMARY KEY (organization_id, report_id);
+
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_issuer_subject_key UNIQUE (issuer, subject);
 
@@ -772,7 +878,11 @@ CREATE INDEX configuration_changes_position ON public.configuration_changes USIN
 
 CREATE INDEX configuration_changes_recorded_at ON public.configuration_changes USING brin (recorded_at);
 
+CREATE INDEX credit_purchases_payment ON public.credit_purchases USING btree (payment_id);
+
 CREATE INDEX data_subjects_user_id ON public.data_subjects USING btree (user_id);
+
+CREATE INDEX events_credits ON public.events USING btree (organization_id, version) WHERE (type ~~ 'credits.%'::text);
 
 CREATE INDEX events_organization_position ON public.events USING btree (organization_id, "position");
 
@@ -788,6 +898,8 @@ CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, org
 
 CREATE INDEX model_rules_project ON public.model_rules USING btree (organization_id, project_id);
 
+CREATE INDEX organizations_stripe_customer ON public.organizations USING btree (stripe_customer_id) WHERE (stripe_customer_id IS NOT NULL);
+
 CREATE INDEX personal_access_tokens_user_id ON public.personal_access_tokens USING btree (user_id, token_id);
 
 CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mode_until) WHERE (panic_mode_until IS NOT NULL);
@@ -795,6 +907,16 @@ CREATE INDEX projects_panic_mode_until ON public.projects USING btree (panic_mod
 CREATE INDEX projects_project_id ON public.projects USING btree (project_id);
 
 CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
+
+CREATE INDEX stripe_events_open ON public.stripe_events USING btree (status, received_at DESC, event_id DESC) WHERE (status = ANY (ARRAY['received'::text, 'parked'::text, 'failed'::text]));
+
+CREATE INDEX stripe_events_received ON public.stripe_events USING btree (received_at DESC, event_id DESC);
+
+CREATE INDEX stripe_events_retry ON public.stripe_events USING btree (retry_at) WHERE (retry_at IS NOT NULL);
+
+CREATE INDEX stripe_events_subject ON public.stripe_events USING btree (subject) WHERE (subject IS NOT NULL);
+
+CREATE INDEX usage_reports_recorded ON public.usage_reports USING btree (recorded_at);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
@@ -821,6 +943,9 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_organization_id_rotated_to_fkey FOREIGN KEY (organization_id, rotated_to) REFERENCES public.api_keys(organization_id, key_id);
+
+ALTER TABLE ONLY public.credit_purchases
+    ADD CONSTRAINT credit_purchases_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
 ALTER TABLE ONLY public.data_subjects
     ADD CONSTRAINT data_subjects_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(user_id);
@@ -869,6 +994,11 @@ ALTER TABLE ONLY public.service_tokens
 
 ALTER TABLE ONLY public.webhook_endpoints
     ADD CONSTRAINT webhook_endpoints_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+ALTER TABLE ONLY public.usage_counters
+    ADD CONSTRAINT usage_counters_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
+
+ALTER TABLE ONLY public.usage_counters
+    ADD CONSTRAINT usage_counters_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
 
 ALTER TABLE public.api_key_lookups ENABLE ROW LEVEL SECURITY;
 
@@ -885,6 +1015,8 @@ CREATE POLICY append ON public.events FOR INSERT WITH CHECK ((( SELECT public.si
 ALTER TABLE public.configuration_changes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.configuration_changes_floor ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.credit_purchases ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
@@ -916,6 +1048,8 @@ CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox
 
 CREATE POLICY platform ON public.gateways USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
+CREATE POLICY platform ON public.stripe_events USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
 CREATE POLICY platform_stream ON public.events AS RESTRICTIVE FOR INSERT WITH CHECK (((type ~~ 'gateway\_token.%'::text) = (organization_id = '7369676e-616c-626f-782e-73797374656d'::uuid)));
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
@@ -932,9 +1066,13 @@ ALTER TABLE public.service_tokens ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.snapshots ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.stripe_events ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY tenant ON public.api_key_lookups USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.api_keys USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.credit_purchases USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.events FOR SELECT USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
@@ -981,6 +1119,19 @@ ALTER TABLE public.webhook_cursors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.webhook_endpoints ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON public.usage_counters USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.usage_days USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.usage_reports USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.workspace_audit_events USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+ALTER TABLE public.usage_counters ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.usage_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.usage_reports ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.workspace_audit_events ENABLE ROW LEVEL SECURITY;
 
@@ -999,6 +1150,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO signalbox_app;
 GRANT SELECT,INSERT,DELETE ON TABLE public.configuration_changes TO signalbox_app;
 
 GRANT SELECT,UPDATE ON TABLE public.configuration_changes_floor TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.credit_purchases TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.data_subjects TO signalbox_app;
 
@@ -1049,6 +1202,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_token_uses TO signalbo
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_tokens TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.snapshots TO signalbox_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.stripe_events TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_counters TO signalbox_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.usage_days TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.usage_reports TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO signalbox_app;
 

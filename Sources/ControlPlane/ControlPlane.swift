@@ -8,6 +8,7 @@ package import Logging
 package import Mail
 package import Postgres
 package import ServiceLifecycle
+import Stripe
 
 /// The control plane of one process: its connections, its command handler, its routes.
 package struct ControlPlane: Sendable {
@@ -34,6 +35,7 @@ package struct ControlPlane: Sendable {
     package var secretScanning: SecretScanning?
     /// How webhooks are sent.
     package var webhooks: Webhooks = .production
+    package var stripe = StripeSettings()
     /// Nil for production.
     package var development: Development?
 
@@ -122,7 +124,11 @@ package struct ControlPlane: Sendable {
     let webhooks = configuration.webhooks.deliveries(
       pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
       logger: logger)
+    let stripeEvents = StripeEventProcessor(
+      pool: connections.billing, commands: commands, settings: configuration.stripe,
+      logger: logger)
     background = [
+      StripeEventRetries(processor: stripeEvents, logger: logger),
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       webhooks.workers, liveEvents,
@@ -157,11 +163,20 @@ package struct ControlPlane: Sendable {
       DataPlaneRoutes(
         door: authorizer, configuration: liveConfiguration, reports: gatewayReports),
       PropagationRoutes(services: services, reports: gatewayReports),
+      CheckoutRoutes(services: services, settings: configuration.stripe, logger: logger),
+      StripeEventRoutes(services: services, processor: stripeEvents),
       DocumentRoutes(),
     ]
     if let scanning = configuration.secretScanning {
       let keys = SecretScanningKeys(scanning)
       groups.append(SecretScanningRoutes(services: services, keys: keys, metrics: metrics))
+    }
+    if !configuration.stripe.webhookSecrets.isEmpty {
+      groups.append(
+        StripeWebhookRoutes(
+          services: services, processor: stripeEvents,
+          signature: StripeSignature(secrets: configuration.stripe.webhookSecrets),
+          metrics: metrics))
     }
     if let development { groups.append(DevelopmentRoutes(development: development)) }
     for group in groups { group.add(to: router) }
@@ -230,6 +245,8 @@ struct Connections: Service {
   let evidence: Pool
   /// For webhooks, for which nothing else waits; closed by whoever sends them.
   let webhooks: Pool
+  /// For what Stripe tells; closed by whoever tries it again.
+  let billing: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -254,6 +271,9 @@ struct Connections: Service {
     var delivering = working
     delivering.applicationName += " webhooks"
     webhooks = Pool(options: delivering, minimum: 0, maximum: 4)
+    var paying = working
+    paying.applicationName += " billing"
+    billing = Pool(options: paying, minimum: 0, maximum: 4)
     writer.start()
     tail.start()
   }

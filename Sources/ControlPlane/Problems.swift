@@ -111,6 +111,26 @@ extension ProblemKind {
     "The header fields that name the key and carry the signature are missing, or the body was not signed with that key."
   )
 
+  static let billingNotConfigured = ProblemKind(
+    "billing-not-configured", .serviceUnavailable, "Nothing can be bought here yet",
+    "This server has no key for Stripe, or one that Stripe does not take, or a price is not set up. Its operator "
+      + "has to see to it; trying again does not help before.")
+  static let billingUnavailable = ProblemKind(
+    "billing-unavailable", .serviceUnavailable, "Stripe does not answer",
+    "Try again after `Retry-After` seconds; with the same `Idempotency-Key` there is one session at most."
+  )
+  static let alreadySubscribed = ProblemKind(
+    "already-subscribed", .conflict, "There is a subscription already",
+    "It is changed or ended in the billing portal: `POST …/billing/portal`.")
+  static let noBillingCustomer = ProblemKind(
+    "no-billing-customer", .conflict, "Nothing was bought yet",
+    "There is nothing to look after: the portal is there from the first purchase on.")
+
+  static let stripeEventFinished = ProblemKind(
+    "stripe-event-finished", .conflict, "There is nothing left to do about the event",
+    "It has taken effect, or asks for nothing: `detail` says which. Trying it again would change nothing."
+  )
+
   static let rateLimited = ProblemKind(
     "rate-limited", .tooManyRequests, "Too many requests",
     "Wait for as long as `Retry-After` says. `RateLimit-Policy` lists your limits, `RateLimit` where you "
@@ -124,7 +144,8 @@ extension ProblemKind {
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
     .planProviderMissing, .tooManyProviderKeys, .tooManyWebhookEndpoints, .duplicateRule,
-    .contradictoryRule, .illegalTransition, .signatureInvalid, .rateLimited,
+    .contradictoryRule, .illegalTransition, .signatureInvalid, .billingNotConfigured,
+    .billingUnavailable, .alreadySubscribed, .noBillingCustomer, .stripeEventFinished, .rateLimited,
   ]
 }
 

@@ -12,6 +12,10 @@ struct Secrets {
   let keyRing: KeyRing?
   /// Nil: the database holds one key.
   let providerKeys: KeyEncryptionKeys?
+  /// Those of Stripe's webhook endpoint that are good now; empty when nothing is taken from it.
+  let stripeWebhook: [String]
+  /// Nil when nothing is sold.
+  let stripeKey: String?
 
   /// - Throws: `ValidationError`, which repeats no secret.
   init() throws {
@@ -24,19 +28,34 @@ struct Secrets {
     }
     keyRing = try Self.keys("SIGNALBOX_ENCRYPTION_KEYS", KeyRing.init)
     providerKeys = try Self.keys("SIGNALBOX_PROVIDER_KEYS_KEK", KeyEncryptionKeys.init)
+    stripeWebhook =
+      try Self.text("SIGNALBOX_STRIPE_WEBHOOK_SECRETS")?.split(separator: ",").map {
+        let secret = $0.trimmingPrefix { $0.isWhitespace }
+        guard !secret.isEmpty, secret.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+          throw ValidationError(
+            "SIGNALBOX_STRIPE_WEBHOOK_SECRETS must be secrets such as whsec_…, separated by commas."
+          )
+        }
+        return String(secret)
+      } ?? []
+    stripeKey = try Self.text("SIGNALBOX_STRIPE_SECRET_KEY")
+  }
+
+  /// A variable, or the file that its sibling names, without the end of its last line.
+  private static func text(_ name: String) throws -> String? {
+    guard let file = Environment["\(name)_FILE"] else { return Environment[name] }
+    guard Environment[name] == nil else {
+      throw ValidationError("Set either \(name) or \(name)_FILE, not both.")
+    }
+    let text = String(decoding: try TextFile.read(file), as: UTF8.self)
+    return text.hasSuffix("\n") ? String(text.dropLast()) : text
   }
 
   /// A list of keys from a variable, or from the file that its sibling names.
   private static func keys<Keys>(
     _ name: String, _ read: (String) throws(KeyEncryptionKeys.Invalid) -> Keys
   ) throws -> Keys? {
-    var list = Environment[name]
-    if let file = Environment["\(name)_FILE"] {
-      guard list == nil else {
-        throw ValidationError("Set either \(name) or \(name)_FILE, not both.")
-      }
-      list = String(decoding: try TextFile.read(file), as: UTF8.self)
-    }
+    let list = try text(name)
     do throws(KeyEncryptionKeys.Invalid) {
       return if let list { try read(list) } else { nil }
     } catch {

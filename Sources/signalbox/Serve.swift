@@ -10,6 +10,7 @@ import Logging
 import Mail
 import Postgres
 import ServiceLifecycle
+import Stripe
 
 /// Runs the server until SIGTERM or SIGINT.
 struct Serve: AsyncParsableCommand {
@@ -43,6 +44,16 @@ struct Serve: AsyncParsableCommand {
 
   @Option(help: "A JSON file with the plans that are sold, instead of the standard ones.")
   var plans: String?
+
+  @Option(
+    help: "Where Stripe's API is; for tests of one's own. (default: https://api.stripe.com)")
+  var stripeBaseURL: String?
+
+  @Option(help: "The id of the price at Stripe that the plan plus is subscribed to at.")
+  var stripePricePlus: String?
+
+  @Option(help: "The id of the price at Stripe that the plan business is subscribed to at.")
+  var stripePriceBusiness: String?
 
   @Flag(
     help:
@@ -79,6 +90,7 @@ struct Serve: AsyncParsableCommand {
       isDevelopment: try isDevelopment(database), makesDemo: demo, logger: logger)
     var configuration = ControlPlane.Configuration(database: owner.asApplication)
     try configure(&configuration)
+    configuration.stripe = try stripeSettings(preparation.secrets)
     let host = configuration.http.host
     guard case .external = database else {
       let controlPlane = try await preparation.controlPlane(
@@ -162,6 +174,26 @@ struct Serve: AsyncParsableCommand {
     case "off": configuration.rateLimits = RateLimiter(isEnabled: false)
     default: throw ValidationError("SIGNALBOX_RATE_LIMITS is either on or off.")
     }
+  }
+
+  private func stripeSettings(_ secrets: Secrets) throws -> StripeSettings {
+    var settings = StripeSettings()
+    settings.webhookSecrets = secrets.stripeWebhook
+    let prices: [PlanTier: String?] = [
+      .plus: stripePricePlus ?? Environment["SIGNALBOX_STRIPE_PRICE_PLUS"],
+      .business: stripePriceBusiness ?? Environment["SIGNALBOX_STRIPE_PRICE_BUSINESS"],
+    ]
+    settings.prices = prices.compactMapValues { $0 }
+    guard let key = secrets.stripeKey else { return settings }
+    do {
+      settings.client = try StripeClient(
+        secretKey: key,
+        baseURL: stripeBaseURL ?? Environment["SIGNALBOX_STRIPE_BASE_URL"]
+          ?? StripeClient.standardBaseURL)
+    } catch {
+      throw ValidationError(error.description)
+    }
+    return settings
   }
 
   private static func secretScanning() throws -> SecretScanning {

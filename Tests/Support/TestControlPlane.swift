@@ -67,6 +67,7 @@ package struct TestControlPlane: Sendable {
     configuration.rateLimits = RateLimiter(isEnabled: false)
     configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
+    configuration.stripe.webhookSecrets = ["whsec_of_the_tests"]
     configure(&configuration)
     configuration.http.port = 0
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)

@@ -25,7 +25,7 @@ LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule"
 CREATING_PUTS = {"setProviderKey"}
 ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
 # What is authenticated by a signature over its body.
-SIGNED = {"/v1/secret-scanning/github"}
+SIGNED = {"/v1/secret-scanning/github", "/v1/webhooks/stripe"}
 DOCUMENT_URI = "urn:signalbox:contract"
 
 
@@ -76,7 +76,8 @@ class Operation:
         self.permission = definition.get("x-permission")
         self.removal = method == "delete" or definition.get("operationId") in REMOVALS
         self.limited = definition.get("operationId") in LIMITED
-        self.names_something = "{token}" in path or "{user}" in path or path in ANSWERS
+        self.names_something = (
+            "{token}" in path or "{user}" in path or "stripe-events/{event}" in path or path in ANSWERS)
         self.body = contract.at(definition.get("requestBody"))
         self.responses = {
             status: contract.at(response) for status, response in definition["responses"].items()}

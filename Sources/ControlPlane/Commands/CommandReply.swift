@@ -61,7 +61,7 @@ extension WorkspaceCommand {
       .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .providerKey(.rewrap),
       .webhookEndpoint(.change), .webhookEndpoint(.rotateSecret), .webhookEndpoint(.disable),
       .webhookEndpoint(.enable), .webhookEndpoint(.replay), .plan, .onboarding,
-      .credits, .usage:
+      .credits, .usage, .billing:
       .change
     case .providerKey(.set): .setting
     }
@@ -78,7 +78,7 @@ extension Workspace {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
     case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey,
-      .providerKey, .webhookEndpoint, .account, .gatewayToken, .credits, .usage:
+      .providerKey, .webhookEndpoint, .account, .gatewayToken, .credits, .usage, .billing:
       json(of: entity, in: id)
     }
   }

@@ -72,9 +72,9 @@ enum CreditPurchaseTable: EntityTable {
     """
   }
 
-  /// Whose a payment is; no row when nobody knows (yet).
-  static func organization(of paymentID: String) -> Query {
-    "SELECT organization_id FROM credit_purchases WHERE payment_id = \(paymentID)"
+  /// Whose a payment is, and in which currency; no row when nobody knows (yet).
+  static func owner(of paymentID: String) -> Query {
+    "SELECT organization_id, currency FROM credit_purchases WHERE payment_id = \(paymentID)"
   }
 
   private static let columns = Query(unchecked: table.columnList)

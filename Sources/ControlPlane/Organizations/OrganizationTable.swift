@@ -19,6 +19,7 @@ struct OrganizationRow {
   /// The newest month in which anything was used, and how many of its included requests.
   let usagePeriod: BillingPeriod?
   let includedRequestsUsed: Int64
+  let billing: BillingReference
 }
 
 enum OrganizationTable: EntityTable {
@@ -40,6 +41,8 @@ enum OrganizationTable: EntityTable {
       .value("credit_logs_balance") { $0.creditLogsBalance },
       .value("usage_period") { $0.usagePeriod?.description },
       .value("included_requests_used") { $0.includedRequestsUsed },
+      .value("stripe_customer_id") { $0.billing.customerID },
+      .value("stripe_subscription_id") { $0.billing.subscriptionID },
     ])
 
   static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]? {
@@ -61,7 +64,10 @@ enum OrganizationTable: EntityTable {
       creditLogsBalance: workspace.credits.balance, usagePeriod: workspace.usage.newestPeriod,
       includedRequestsUsed: workspace.usage.newestPeriod.flatMap {
         workspace.usage.months[$0]?.total.included
-      } ?? 0)
+      } ?? 0,
+      billing: BillingReference(
+        customerID: workspace.billing.customerID,
+        subscriptionID: workspace.billing.subscriptionID))
   }
 
   static func find(_ id: OrganizationID) -> Query {
@@ -109,12 +115,12 @@ extension OrganizationRow {
     let (
       id, name, slug, version, createdAt, updatedAt, archivedAt, planTier, planCatalogVersion,
       entitlements, onboardingState, onboardingFacts, creditLogsBalance, usagePeriod,
-      includedRequestsUsed
+      includedRequestsUsed, customerID, subscriptionID
     ) = try row.decode(
       (
         UUID, String, String, Int64, TimestampTZ, TimestampTZ,
         TimestampTZ?, PlanTier, Int64, JSONB, String,
-        JSONB, Int64, BillingPeriod?, Int64
+        JSONB, Int64, BillingPeriod?, Int64, String?, String?
       ).self)
     self.init(
       id: OrganizationID(id),
@@ -124,7 +130,8 @@ extension OrganizationRow {
       planTier: planTier, planCatalogVersion: planCatalogVersion, entitlements: entitlements,
       onboardingState: onboardingState, onboardingFacts: onboardingFacts,
       creditLogsBalance: creditLogsBalance, usagePeriod: usagePeriod,
-      includedRequestsUsed: includedRequestsUsed)
+      includedRequestsUsed: includedRequestsUsed,
+      billing: BillingReference(customerID: customerID, subscriptionID: subscriptionID))
   }
 }
 

@@ -7,6 +7,7 @@ extension Project.Environment: StoredAsText {}
 extension Thresholds.LoopSensitivity: StoredAsText {}
 extension Actor.Kind: StoredAsText {}
 extension Role: StoredAsText {}
+extension StripeEventRow.Status: StoredAsText {}
 extension PlanTier: StoredAsText {}
 extension Invitation.Status: StoredAsText {}
 extension WebhookEndpoint.DisabledReason: StoredAsText {}

@@ -180,7 +180,7 @@ extension WorkspaceEvent {
       .providerKey(.rewrapped), .providerKey(.deleted), .webhookEndpoint, .plan,
       .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
-      .gatewayToken, .credits, .usage(.thresholdReached):
+      .gatewayToken, .credits, .usage(.thresholdReached), .billing:
       nil
     }
   }

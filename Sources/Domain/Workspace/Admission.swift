@@ -7,7 +7,7 @@ extension Workspace {
     // Only platform admins, whom nobody asks here.
     case .gatewayToken: return actor.kind == .system
     // What providers and gateways tell is told on by the system.
-    case .credits, .usage: return actor.kind == .system
+    case .credits, .usage, .billing: return actor.kind == .system
     // Whoever holds the token that was sent is no member yet.
     case .invitation(.accept), .invitation(.decline): return true
     case .organization, .project, .rule, .apiKey, .providerKey, .webhookEndpoint, .member,

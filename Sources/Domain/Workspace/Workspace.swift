@@ -27,13 +27,14 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var gatewayTokens: [GatewayTokenID: GatewayToken] = [:]
   package private(set) var credits = Credits()
   package private(set) var usage = Usage()
+  package private(set) var billing = Billing()
 
   /// The state before any event.
   package init() {}
 
   private enum CodingKeys: String, CodingKey {
     case version, organization, members, projects, rules, invitations, plan, onboarding, account
-    case credits, usage
+    case credits, usage, billing
     case serviceTokens = "service_tokens"
     case gatewayTokens = "gateway_tokens"
     case apiKeys = "api_keys"
@@ -111,6 +112,9 @@ extension Workspace {
       try credits.evolve(event, metadata)
     case .usage(let event):
       usage.evolve(event, metadata)
+    case .billing(let event):
+      try touchOrganization(metadata)
+      billing.evolve(event)
     }
     if let fact = event.onboardingFact { onboarding?.record(fact, at: metadata.occurredAt) }
     version = metadata.version

@@ -15,11 +15,12 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case gatewayToken(GatewayTokenCommand)
   case credits(CreditsCommand)
   case usage(UsageCommand)
+  case billing(BillingCommand)
 
   /// What the command is about: an expected version is that entity's.
   package func entity(in organization: OrganizationID) -> Entity {
     switch self {
-    case .organization, .plan, .onboarding: .organization(organization)
+    case .organization, .plan, .onboarding, .billing: .organization(organization)
     case .member(let command): .member(command.userID)
     case .invitation(let command): .invitation(command.invitationID)
     case .serviceToken(let command): .serviceToken(command.tokenID)
@@ -38,8 +39,9 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey, .webhookEndpoint, .plan,
-      .onboarding, .account, .gatewayToken, .credits, .usage:
+    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
+      .webhookEndpoint, .plan,
+      .onboarding, .account, .gatewayToken, .credits, .usage, .billing:
       nil
     }
   }
@@ -74,6 +76,7 @@ extension Workspace {
       case .gatewayToken(let command): try decide(command)
       case .credits(let command): try decide(command, in: context)
       case .usage(let command): try decide(command, in: context)
+      case .billing(let command): try decide(command, in: context)
       }
     return events + onboardingProgress(after: events)
   }

@@ -15,11 +15,12 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case gatewayToken(GatewayTokenEvent)
   case credits(CreditsEvent)
   case usage(UsageEvent)
+  case billing(BillingEvent)
 
   /// What the event happened to.
   package func entity(in organization: OrganizationID) -> Entity {
     switch self {
-    case .organization, .plan, .onboarding: .organization(organization)
+    case .organization, .plan, .onboarding, .billing: .organization(organization)
     case .member(let event): .member(event.userID)
     case .invitation(let event): .invitation(event.invitationID)
     case .serviceToken(let event): .serviceToken(event.tokenID)
@@ -42,7 +43,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     switch self {
     case .credits, .usage: true
     case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
-      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken:
+      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .billing:
       onboardingFact != nil
     }
   }
@@ -90,6 +91,7 @@ extension WorkspaceEvent {
     GatewayTokenEvent.payloadTypes,
     CreditsEvent.payloadTypes,
     UsageEvent.payloadTypes,
+    BillingEvent.payloadTypes,
   ].flatMap(\.self)
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
@@ -113,6 +115,7 @@ extension WorkspaceEvent {
     case .gatewayToken(let event): event.payload
     case .credits(let event): event.payload
     case .usage(let event): event.payload
+    case .billing(let event): event.payload
     }
   }
 

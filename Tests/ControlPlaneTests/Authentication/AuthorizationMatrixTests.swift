@@ -45,6 +45,11 @@ import Testing
     case "replayRules":
       #"{"rules":[],"from":"2020-01-01T00:00:00Z","to":"\#(world.nextMonth)"}"#
     case "createGatewayToken": #"{"name":"A"}"#
+    case "checkOutCredits":
+      #"{"package":"credits_15","success_url":"https://a.example/","cancel_url":"https://a.example/"}"#
+    case "checkOutPlan":
+      #"{"plan_tier":"plus","success_url":"https://a.example/","cancel_url":"https://a.example/"}"#
+    case "openBillingPortal": #"{"return_url":"https://a.example/"}"#
     case "recordOnboardingFact": #"{"step":"first_request_seen"}"#
     default: nil
     }
@@ -312,7 +317,8 @@ struct World: Sendable {
     let values = [
       "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
       "purchase": "\(purchase)",
-      "provider": "openai", "endpoint": webhookEndpoint, "event": delivered,
+      "provider": "openai", "endpoint": webhookEndpoint,
+      "event": operation.isTenant ? delivered : "evt_unknown",
       "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant

@@ -38,6 +38,7 @@ import Testing
     UsageCounterTable.table.name: UsageCounterTable.table.columns.map(\.name),
     UsageReportTable.name: UsageReportTable.columns,
     UsageDayTable.name: UsageDayTable.columns,
+    StripeEventTable.name: StripeEventTable.columns + ["payload"],
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]

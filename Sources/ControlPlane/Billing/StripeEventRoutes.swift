@@ -1,0 +1,98 @@
+import Domain
+import HTTPTypes
+import Hummingbird
+import JSON
+import Postgres
+import Stripe
+
+/// `/v1/platform/stripe-events`: what Stripe told, and what became of it; for platform admins.
+struct StripeEventRoutes: RouteGroup {
+  let services: Services
+  let processor: StripeEventProcessor
+
+  func add(to router: APIRouter) {
+    let events = "/v1/platform/stripe-events"
+    router.get("\(events)", use: list)
+    router.get("\(events)/{event}", use: get)
+    router.post("\(events)/{event}:replay", use: replay)
+  }
+
+  private func list(request: Request, context: APIContext) async throws -> Reply {
+    let reads = try await services.authorizer.platformAdmin(request, context)
+    let query = QueryReader(request)
+    let status = query.choice("status", of: StripeEventRow.Status.self)
+    let page = try Page(
+      query, scope: "stripe-events \(status?.rawValue ?? "")", sealer: services.cursors)
+    let rows = try await reads.rows(
+      StripeEventTable.list(
+        status, after: page.afterName.flatMap(StripeEventPlace.init)?.place,
+        limit: page.fetchLimit))
+    return try page.reply(rows.map { try StripeEventRow($0) }) {
+      $0.json
+    } place: {
+      Array(StripeEventPlace($0).description.utf8)
+    }
+  }
+
+  private func get(request: Request, context: APIContext) async throws -> Reply {
+    let reads = try await services.authorizer.platformAdmin(request, context)
+    try QueryReader(request).finish()
+    return .json(try await row(context, reads).json.bytes())
+  }
+
+  /// By the same way as at first.
+  private func replay(request: Request, context: APIContext) async throws -> Reply {
+    let reads = try await services.authorizer.platformAdmin(request, context)
+    let query = QueryReader(request)
+    let isDryRun = query.dryRun()
+    try query.finish()
+    // It can be repeated without one, too: an event takes effect once.
+    _ = try IdempotencyKey.read(request.headers)
+    try NoPayload.check(context.body)
+    let row = try await row(context, reads)
+    guard row.status != .applied, row.status != .ignored else {
+      throw Problem(.stripeEventFinished, "it is \(row.status.rawValue)")
+    }
+    guard let stored = try await reads.rows(StripeEventTable.findStored(row.id)).first else {
+      throw Problem(.notFound)
+    }
+    let kept = try StoredStripeEvent(stored)
+    if isDryRun {
+      let (status, reason) = try await processor.rehearse(kept.event(), deadline: context.deadline)
+      var object = JSONObject()
+      object.set("dry_run", true)
+      // Those of the workspace are the workspace's business.
+      object.set("events", JSONArray())
+      object.set("resource", row.with(status, reason).json)
+      return .json(object.bytes())
+    }
+    // Whatever the age: whoever asks for it knows that something has changed.
+    _ = try await processor.attempt(
+      kept.event(), from: CommandOrigin(requestID: context.requestID), attempts: kept.attempts,
+      deadline: context.deadline)
+    return .json(try await self.row(context, reads).json.bytes())
+  }
+
+  private func row(_ context: APIContext, _ reads: Reads) async throws -> StripeEventRow {
+    let id = context.pathParameters["event"] ?? ""
+    guard let row = try await reads.rows(StripeEventTable.find(id)).first else {
+      throw Problem(.notFound)
+    }
+    return try StripeEventRow(row)
+  }
+}
+
+/// Where an event stands in the list.
+private struct StripeEventPlace: CustomStringConvertible {
+  let place: (time: Timestamp, id: String)
+
+  init(_ row: StripeEventRow) { place = (row.receivedAt, row.id) }
+
+  init?(_ text: String) {
+    let parts = text.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, let time = Int64(parts[0]) else { return nil }
+    place = (Timestamp(microseconds: time), String(parts[1]))
+  }
+
+  var description: String { "\(place.time.microseconds) \(place.id)" }
+}

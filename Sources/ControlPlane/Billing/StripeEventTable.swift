@@ -1,0 +1,161 @@
+import Domain
+import FoundationEssentials
+import JSON
+import Postgres
+import Stripe
+
+/// A row of `stripe_events`, without what is kept of the event itself.
+struct StripeEventRow: Sendable {
+  /// The raw values are stored, and the contract's names.
+  enum Status: String, CaseIterable, Sendable {
+    /// It is being tried, or will be again.
+    case received
+    case applied
+    /// There is nothing to do about it.
+    case ignored
+    /// It waits for another event about the same payment or subscription.
+    case parked
+    /// Nothing will make it work by itself: a dead letter.
+    case failed
+
+    /// Whether a delivery that comes again changes nothing.
+    var isFinished: Bool { self != .received && self != .parked }
+  }
+
+  let id: String
+  let receivedAt: Timestamp
+  let type: String
+  let apiVersion: String?
+  let createdAt: Timestamp
+  let isLive: Bool
+  let subject: String?
+  let organizationID: OrganizationID?
+  let status: Status
+  let attempts: Int32
+  let reason: String?
+  let retryAt: Timestamp?
+  let updatedAt: Timestamp
+}
+
+/// An event that is to be tried again, as it is kept.
+struct StoredStripeEvent: Sendable {
+  let payload: [UInt8]
+  let attempts: Int32
+  let age: Duration
+
+  /// - Throws: `JSONSyntaxError` or ``StripeEvent/Malformed`` when it is not what was stored.
+  func event() throws -> StripeEvent { try StripeEvent(JSONValue.parse(payload)) }
+}
+
+/// `stripe_events`: written and read by the system alone. Times are the database's, so that replicas agree on what is due.
+enum StripeEventTable {
+  static let name = "stripe_events"
+  static let columns = [
+    "event_id", "received_at", "type", "api_version", "created_at", "livemode", "subject",
+    "organization_id", "status", "attempts", "reason", "retry_at", "updated_at",
+  ]
+  /// How long whoever took an event in hand has to finish, before others try.
+  private static let lease: Query = "interval '20 seconds'"
+
+  /// Nothing when it is there already.
+  static func insert(_ event: StripeEvent, of organization: OrganizationID?) -> Query {
+    """
+    INSERT INTO stripe_events (event_id, type, api_version, created_at, livemode, subject, \
+    organization_id, retry_at, payload) \
+    VALUES (\(event.id), \(event.type), \(event.apiVersion), \
+    \(TimestampTZ(Timestamp(microseconds: event.created * 1_000_000))), \(event.isLive), \
+    \(event.content.subject), \(organization?.uuid), now() + \(fragment: lease), \
+    \(JSONB(utf8: event.payload.canonicalBytes()))) \
+    ON CONFLICT (event_id) DO NOTHING
+    """
+  }
+
+  static func status(of id: String) -> Query {
+    "SELECT status FROM stripe_events WHERE event_id = \(id)"
+  }
+
+  /// What became of a try. What is applied stays so, whoever comes too late with something else.
+  static func settle(
+    _ id: String, _ status: StripeEventRow.Status, of organization: OrganizationID?,
+    because reason: String?, retryIn delay: Duration?
+  ) -> Query {
+    """
+    UPDATE stripe_events SET status = \(status.rawValue), attempts = attempts + 1, \
+    organization_id = coalesce(\(organization?.uuid), organization_id), reason = \(reason), \
+    retry_at = now() + \(delay?.components.seconds)::bigint * interval '1 second', \
+    updated_at = now() \
+    WHERE event_id = \(id) AND status NOT IN ('applied', 'ignored')
+    """
+  }
+
+  /// Takes those in hand that wait for something about a subject.
+  static func takeWaiting(for subject: String, besides id: String) -> Query {
+    """
+    UPDATE stripe_events SET retry_at = now() + \(fragment: lease) WHERE event_id IN ( \
+    SELECT event_id FROM stripe_events WHERE subject = \(subject) AND event_id <> \(id) \
+    AND status IN ('received', 'parked') ORDER BY event_id FOR UPDATE) \
+    RETURNING \(fragment: stored)
+    """
+  }
+
+  /// Takes those in hand that are due, and that nobody else has.
+  static func takeDue(limit: Int64) -> Query {
+    """
+    UPDATE stripe_events SET retry_at = now() + \(fragment: lease) WHERE event_id IN ( \
+    SELECT event_id FROM stripe_events WHERE retry_at <= now() \
+    ORDER BY retry_at LIMIT \(limit) FOR UPDATE SKIP LOCKED) \
+    RETURNING \(fragment: stored)
+    """
+  }
+
+  static func find(_ id: String) -> Query {
+    "SELECT \(fragment: list) FROM stripe_events WHERE event_id = \(id)"
+  }
+
+  static func findStored(_ id: String) -> Query {
+    "SELECT \(fragment: stored) FROM stripe_events WHERE event_id = \(id)"
+  }
+
+  /// Newest first, behind the one that came at `after`.
+  static func list(
+    _ status: StripeEventRow.Status?, after place: (time: Timestamp, id: String)?, limit: Int64
+  ) -> Query {
+    let time = place.map { TimestampTZ($0.time) }
+    return """
+      SELECT \(fragment: list) FROM stripe_events \
+      WHERE (\(status?.rawValue)::text IS NULL OR status = \(status?.rawValue)) \
+      AND (\(time)::timestamptz IS NULL OR (received_at, event_id) < (\(time), \(place?.id))) \
+      ORDER BY received_at DESC, event_id DESC LIMIT \(limit)
+      """
+  }
+
+  private static let list = Query(unchecked: columns.joined(separator: ", "))
+  private static let stored: Query =
+    "payload, attempts, extract(epoch FROM now() - received_at)::bigint"
+}
+
+extension StoredStripeEvent {
+  init(_ row: Row) throws(PostgresError) {
+    let (payload, attempts, age) = try row.decode((JSONB, Int32, Int64).self)
+    self.init(payload: payload.utf8, attempts: attempts, age: .seconds(age))
+  }
+}
+
+extension StripeEventRow {
+  init(_ row: Row) throws(PostgresError) {
+    let (
+      id, receivedAt, type, apiVersion, createdAt, isLive, subject, organizationID, status,
+      attempts, reason, retryAt, updatedAt
+    ) = try row.decode(
+      (
+        String, TimestampTZ, String, String?, TimestampTZ, Bool, String?, UUID?, Status, Int32,
+        String?, TimestampTZ?, TimestampTZ
+      ).self)
+    self.init(
+      id: id, receivedAt: Timestamp(receivedAt), type: type, apiVersion: apiVersion,
+      createdAt: Timestamp(createdAt), isLive: isLive, subject: subject,
+      organizationID: organizationID.map { OrganizationID($0) }, status: status,
+      attempts: attempts, reason: reason, retryAt: retryAt.map(Timestamp.init),
+      updatedAt: Timestamp(updatedAt))
+  }
+}

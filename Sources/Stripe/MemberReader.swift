@@ -1,0 +1,102 @@
+import JSON
+
+/// Reads single members of one of Stripe's objects, and keeps those that were read: what nobody asked for is not stored.
+final class MemberReader {
+  private let value: JSONValue
+  private(set) var kept = JSONObject()
+
+  init(_ value: JSONValue) {
+    self.value = value
+  }
+
+  /// An id, or a name that a program made. Stripe writes an id alone, or the whole object where it was asked to expand it.
+  func identifier(_ name: String) -> String? {
+    guard let member = value[name], let text = member.string ?? member["id"]?.string else {
+      return nil
+    }
+    let identifier = Identifier.orPlaceholder(text)
+    kept.set(key: name, identifier)
+    return identifier
+  }
+
+  func requiredIdentifier(_ name: String) throws(UnreadableMember) -> String {
+    guard let text = identifier(name) else { throw UnreadableMember(name, "is missing") }
+    return text
+  }
+
+  /// An amount in the currency's smallest unit.
+  func amount(_ name: String) throws(UnreadableMember) -> Int64 {
+    guard let number = value[name]?.integer else {
+      throw UnreadableMember(name, "is missing, or no integer")
+    }
+    kept.set(key: name, number)
+    guard number >= 0 else { throw UnreadableMember(name, "is negative") }
+    return number
+  }
+
+  /// Those of the object's metadata that have these names.
+  func metadata(_ names: [String]) -> [String: String] {
+    var found: [String: String] = [:]
+    var object = JSONObject()
+    for name in names {
+      guard let text = value["metadata"]?[name]?.string, !text.isEmpty else { continue }
+      let identifier = Identifier.orPlaceholder(text)
+      found[name] = identifier
+      object.set(key: name, identifier)
+    }
+    if !object.isEmpty { kept.set("metadata", object) }
+    return found
+  }
+
+  /// The price of the first item of a list that says so, as Stripe writes the items of a subscription.
+  func firstPrice(_ name: String) -> Subscription.Price? {
+    let prices = (value[name]?["data"]?.array ?? []).compactMap { item -> Subscription.Price? in
+      guard let price = item["price"], let id = price["id"]?.string else { return nil }
+      let key = price["lookup_key"]?.string.map(Identifier.orPlaceholder)
+      return Subscription.Price(id: Identifier.orPlaceholder(id), lookupKey: key)
+    }
+    guard let first = prices.first else { return nil }
+    var price = JSONObject()
+    price.set("id", first.id)
+    price.set("lookup_key", first.lookupKey)
+    var item = JSONObject()
+    item.set("price", price)
+    var data = JSONArray()
+    data.append(item)
+    var items = JSONObject()
+    items.set("data", data)
+    kept.set(key: name, items)
+    return first
+  }
+}
+
+/// A member that an event of its type has, and this one has not, or not so.
+struct UnreadableMember: Error {
+  let reason: String
+
+  init(_ name: String, _ what: String) {
+    reason = "data.object.\(name) \(what)"
+  }
+}
+
+/// Texts that programs made. Whatever else stands in their place may be something personal, and is not kept.
+enum Identifier {
+  static let placeholder = "?"
+
+  static func exactly(_ text: String) -> String? {
+    let isIdentifier =
+      1...255 ~= text.utf8.count
+      && text.utf8.allSatisfy {
+        switch $0 {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"),
+          UInt8(ascii: "."):
+          true
+        default: false
+        }
+      }
+    return isIdentifier ? text : nil
+  }
+
+  static func orPlaceholder(_ text: String) -> String { exactly(text) ?? placeholder }
+}

@@ -1,0 +1,161 @@
+import Domain
+import FoundationEssentials
+import JSON
+import Postgres
+import Stripe
+import Support
+import Testing
+
+@testable import ControlPlane
+
+/// Subscriptions, and deliveries that Stripe's own library signed.
+@Suite struct StripeEventTests {
+  static func event(_ delivery: StripeDelivery) throws -> StripeEvent {
+    try StripeEvent(JSONValue.parse(Array(delivery.body.utf8)))
+  }
+
+  @Test func `deliveries that Stripe's own library signed are believed`() async throws {
+    let world = try await StripeWorld.make()
+    let files = try Repository.list("fixtures/stripe").map {
+      "\(Repository.root)/fixtures/stripe/\($0)"
+    }
+    let lines = try Program.run(
+      "\(Repository.root)/.build/contract/bin/python",
+      ["\(Repository.root)/ops/contract/stripe_deliveries.py", StripeDelivery.secret] + files
+    ).split(separator: "\n")
+    #expect(lines.count == files.count)
+    for line in lines {
+      let delivery = try JSONValue.parse(Array(line.utf8))
+      let (name, body) = (delivery["name"]?.string ?? "", delivery["body"]?.string ?? "")
+      let header = delivery["header"]?.string
+      let reply = try await world.client.deliver(body, signature: header)
+      #expect(reply.status == 200, "\(name): \(reply.text)")
+      let broken = try await world.client.deliver(body + " ", signature: header)
+      #expect(broken.status == 400, "\(name)")
+    }
+  }
+
+  @Test func `nothing personal of a delivery is stored or shown`() async throws {
+    let world = try await StripeWorld.make()
+    let files = try Repository.list("fixtures/stripe").filter { $0.contains("completed") }
+    for (number, file) in files.enumerated() {
+      let text = String(decoding: try Repository.read("fixtures/stripe/\(file)"), as: UTF8.self)
+        .replacing("evt_EXAMPLE", with: world.id("evt_\(number)"))
+        .replacing("pi_EXAMPLE", with: world.id("pi_\(number)"))
+        .replacing("org_01jdexamp1e0000000000000rg", with: "\(world.organization)")
+      let reply = try await world.client.deliver(
+        text, signature: StripeDelivery.signature(of: text))
+      #expect(reply.status == 200)
+    }
+    let stored = try await world.plane.database.withSession { session throws in
+      try ["stripe_events", "events", "workspace_audit_events"].map { table throws in
+        try session.execute(
+          Query(unchecked: "SELECT coalesce(string_agg(t::text, ''), '') FROM \(table) AS t"),
+          deadline: .soon)[0].decode(String.self)
+      }
+    }
+    for personal in ["Erika", "erika.mustermann", "Muster", "10115", "4917"] {
+      for text in stored { #expect(!text.contains(personal)) }
+    }
+    #expect(try await world.balance() > 0)
+  }
+
+  @Test func `the plan follows the subscription`() async throws {
+    let world = try await StripeWorld.make()
+    let client = world.client
+    #expect(try await world.plan() == "free")
+    #expect(
+      try await client.outcome(world.subscription("created", "evt_1", status: "incomplete"))
+        == "applied")
+    #expect(try await world.plan() == "free")
+    _ = try await client.outcome(world.subscription("updated", "evt_2", created: 101))
+    #expect(try await world.plan() == "plus")
+    _ = try await client.outcome(
+      world.subscription("updated", "evt_3", lookupKey: "signalbox_business", created: 102))
+    #expect(try await world.plan() == "business")
+    _ = try await client.outcome(
+      world.subscription(
+        "updated", "evt_4", lookupKey: "signalbox_business", status: "past_due", created: 103))
+    #expect(try await world.plan() == "business")
+    _ = try await client.outcome(
+      world.subscription(
+        "updated", "evt_5", lookupKey: "signalbox_business", status: "unpaid", created: 104))
+    #expect(try await world.plan() == "free")
+    _ = try await client.outcome(
+      world.subscription("updated", "evt_6", lookupKey: "signalbox_business", created: 105))
+    #expect(try await world.plan() == "business")
+    _ = try await client.outcome(
+      world.subscription("deleted", "evt_7", status: "canceled", created: 106))
+    #expect(try await world.plan() == "free")
+  }
+
+  @Test func `events of a subscription in any order leave what the newest says`() async throws {
+    var random = SeededGenerator(seed: 7)
+    for _ in 0..<6 {
+      let world = try await StripeWorld.make()
+      let events = [
+        world.subscription("created", "evt_1", created: 100),
+        world.subscription("updated", "evt_2", lookupKey: "signalbox_business", created: 100),
+        world.subscription("deleted", "evt_3", status: "canceled", created: 100),
+        // Another one, that was there before and stays.
+        world.subscription("created", "evt_4", subscription: "sub_2", created: 50),
+        world.subscription(
+          "updated", "evt_5", subscription: "sub_2", status: "past_due", created: 60),
+      ]
+      for event in events.shuffled(using: &random) { _ = try await world.client.outcome(event) }
+      #expect(try await world.plan() == "plus")
+      for event in events { #expect(try await world.client.outcome(event) == "applied") }
+      #expect(try await world.plan() == "plus")
+    }
+  }
+
+  @Test func `a subscription that names nobody waits for its checkout`() async throws {
+    let world = try await StripeWorld.make()
+    let unnamed = world.subscription("created", "evt_1", isNamed: false)
+    #expect(try await world.client.outcome(unnamed) == "parked")
+    #expect(try await world.plan() == "free")
+    let checkout = StripeDelivery.checkout(
+      id: world.id("evt_2"), payment: world.id("none"), organization: "\(world.organization)",
+      package: nil, customer: world.id("cus"),
+      changing: [
+        "mode": .string("subscription"), "payment_intent": .null,
+        "subscription": .string(world.id("sub")),
+      ])
+    #expect(try await world.client.outcome(checkout) == "applied")
+    #expect(try await world.plan() == "plus")
+    // Known by its customer from now on.
+    let second = world.subscription(
+      "created", "evt_3", subscription: "sub_2", lookupKey: "signalbox_business", isNamed: false)
+    #expect(try await world.client.outcome(second) == "applied")
+    #expect(try await world.plan() == "business")
+  }
+
+  @Test func `a price that is configured is its plan's, whatever it is called at Stripe`()
+    async throws
+  {
+    try await TestControlPlane.with({ $0.stripe.prices = [.business: "price_other"] }) { planes in
+      let world = try await StripeWorld.make(on: planes[0])
+      _ = try await world.client.outcome(
+        world.subscription("created", "evt_1", lookupKey: "other"))
+      #expect(try await world.plan() == "business")
+      let shadowed = world.subscription("created", "evt_2", lookupKey: "signalbox_business")
+      #expect(try await world.client.outcome(shadowed) == "failed")
+    }
+  }
+
+  @Test func `what Stripe calls an organization is in no reply`() async throws {
+    let world = try await StripeWorld.make()
+    _ = try await world.client.outcome(world.subscription("created", "evt_1"))
+    _ = try await world.client.outcome(world.purchase())
+    let path = "/v1/organizations/\(world.organization)"
+    let reply = try await world.client.get(path)
+    #expect(!reply.text.contains(world.id("cus")))
+    #expect(!reply.text.contains(world.id("sub")))
+    let row = try await world.plane.database.withSession { session throws in
+      try session.execute(BillingReference.find(world.organization), deadline: .soon)[0]
+        .decode((String?, String?, Bool).self)
+    }
+    #expect(row.0 == world.id("cus"))
+    #expect(row.1 == world.id("sub"))
+  }
+}
