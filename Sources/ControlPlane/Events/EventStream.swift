@@ -127,6 +127,8 @@ extension Entity.Kind {
     case .apiKey: .apiKeyRead
     case .providerKey: .providerKeyRead
     case .webhookEndpoint: .webhookRead
+    case .credits, .creditPurchase: .creditsRead
+    case .usage: .usageRead
     // In no workspace's log.
     case .account, .personalAccessToken, .gatewayToken: .eventRead
     }
