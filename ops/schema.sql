@@ -643,6 +643,68 @@ CREATE TABLE public.users (
     identity_hash bytea
 );
 
+CREATE TABLE public.webhook_cursors (
+    organization_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    start_version bigint NOT NULL,
+    due_at timestamp with time zone,
+    failures integer NOT NULL,
+    lease_id uuid,
+    lease_until timestamp with time zone
+);
+
+ALTER TABLE ONLY public.webhook_cursors FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhook_deliveries (
+    organization_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    "position" bigint,
+    event_type text NOT NULL,
+    status text NOT NULL,
+    attempts integer NOT NULL,
+    next_attempt_at timestamp with time zone,
+    last_attempt_at timestamp with time zone,
+    response_status integer,
+    response_excerpt text,
+    failure text,
+    duration_ms bigint,
+    created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT webhook_deliveries_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
+    CONSTRAINT webhook_deliveries_check1 CHECK (((status = 'pending'::text) = (finished_at IS NULL))),
+    CONSTRAINT webhook_deliveries_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
+);
+
+ALTER TABLE ONLY public.webhook_deliveries FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhook_endpoints (
+    organization_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    url text NOT NULL,
+    description text,
+    event_types text[] NOT NULL,
+    secret bytea NOT NULL,
+    secret_key_version bigint NOT NULL,
+    former_secret bytea,
+    former_secret_key_version bigint,
+    former_secret_until timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text,
+    start_version bigint NOT NULL,
+    start_after bigint,
+    created_by_kind text NOT NULL,
+    created_by_id uuid,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT webhook_endpoints_check CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+    CONSTRAINT webhook_endpoints_disabled_reason_check CHECK ((disabled_reason = ANY (ARRAY['operator'::text, 'gone'::text])))
+);
+
+ALTER TABLE ONLY public.webhook_endpoints FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.workspace_audit_events (
     organization_id uuid NOT NULL,
     "position" bigint NOT NULL,
@@ -798,6 +860,15 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (user_id);
 
+ALTER TABLE ONLY public.webhook_cursors
+    ADD CONSTRAINT webhook_cursors_pkey PRIMARY KEY (organization_id, endpoint_id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (organization_id, endpoint_id, event_id);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (organization_id, endpoint_id);
+
 ALTER TABLE ONLY public.workspace_audit_events
     ADD CONSTRAINT workspace_audit_events_pkey PRIMARY KEY (organization_id, "position");
 
@@ -848,6 +919,14 @@ CREATE INDEX stripe_events_subject ON public.stripe_events USING btree (subject)
 CREATE INDEX usage_reports_recorded ON public.usage_reports USING btree (recorded_at);
 
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
+
+CREATE INDEX webhook_cursors_due_at ON public.webhook_cursors USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX webhook_deliveries_finished ON public.webhook_deliveries USING btree (finished_at) WHERE (status <> 'pending'::text);
+
+CREATE INDEX webhook_deliveries_pending ON public.webhook_deliveries USING btree (organization_id, endpoint_id, "position") WHERE (status = 'pending'::text);
+
+CREATE INDEX webhook_deliveries_waiting ON public.webhook_deliveries USING btree (created_at) WHERE (status = 'pending'::text);
 
 CREATE INDEX workspace_audit_events_target ON public.workspace_audit_events USING btree (organization_id, target_id, "position");
 
@@ -913,6 +992,8 @@ ALTER TABLE ONLY public.provider_keys
 ALTER TABLE ONLY public.service_tokens
     ADD CONSTRAINT service_tokens_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 ALTER TABLE ONLY public.usage_counters
     ADD CONSTRAINT usage_counters_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
@@ -1025,6 +1106,19 @@ CREATE POLICY tenant ON public.service_tokens USING ((( SELECT public.signalbox_
 
 CREATE POLICY tenant ON public.snapshots USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
+CREATE POLICY tenant ON public.webhook_cursors USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.webhook_deliveries USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.webhook_endpoints USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.workspace_audit_events USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+ALTER TABLE public.webhook_cursors ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_endpoints ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON public.usage_counters USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.usage_days USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
@@ -1118,6 +1212,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.usage_days TO signalbox_app;
 GRANT SELECT,INSERT,DELETE ON TABLE public.usage_reports TO signalbox_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_cursors TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_endpoints TO signalbox_app;
 
 GRANT SELECT,INSERT ON TABLE public.workspace_audit_events TO signalbox_app;
 

@@ -51,6 +51,11 @@ package struct ConfigurationDocument: Equatable, Sendable {
 
   package var projectCount: Int { organizations.values.reduce(0) { $0 + $1.projects.count } }
 
+  /// Whether both tell gateways the same, whatever their positions.
+  package func saysTheSame(as other: ConfigurationDocument) -> Bool {
+    organizations == other.organizations && others == other.others
+  }
+
   /// All members of an organization but `projects`, as compact JSON; nil when there is no such organization.
   package func settings(of organization: OrganizationID) -> [UInt8]? {
     organizations[organization]?.settings

@@ -13,13 +13,10 @@ import Stripe
 /// The control plane of one process: its connections, its command handler, its routes.
 package struct ControlPlane: Sendable {
   package struct Configuration: Sendable {
-    /// A database that is migrated already; its connections act as the application's role.
+    /// Its connections act as the application's role.
     package var database: ConnectionOptions
-    package var hasher: TokenHasher
-    /// What seals the keys of personal data.
-    package var keys: KeyRing
-    /// What seals provider keys; gateways hold these too.
-    package var providerKeys: KeyEncryptionKeys
+    /// Nil: nothing is kept on this server's own disk.
+    package var fallback: Fallback?
     /// How many connections share the reads of tables.
     package var readers = 2
     package var http = HTTPServer.Configuration()
@@ -36,46 +33,63 @@ package struct ControlPlane: Sendable {
     package var checksMembership = true
     /// Nil: nobody's reports are taken.
     package var secretScanning: SecretScanning?
+    /// How webhooks are sent.
+    package var webhooks: Webhooks = .production
     package var stripe = StripeSettings()
     /// Nil for production.
     package var development: Development?
 
-    package init(
-      database: ConnectionOptions, hasher: TokenHasher, keys: KeyRing,
-      providerKeys: KeyEncryptionKeys
-    ) {
+    package init(database: ConnectionOptions) {
       self.database = database
+    }
+  }
+
+  /// What some deployments keep in the database, and so nobody has before it answers.
+  package struct Secrets: Sendable {
+    package var hasher: TokenHasher
+    /// What seals the keys of personal data.
+    package var keys: KeyRing
+    /// What seals provider keys; gateways hold these too.
+    package var providerKeys: KeyEncryptionKeys
+
+    package init(hasher: TokenHasher, keys: KeyRing, providerKeys: KeyEncryptionKeys) {
       self.hasher = hasher
       self.keys = keys
       self.providerKeys = providerKeys
     }
   }
 
-  package let metrics = Metrics()
   package let services: Services
   /// Method and path template of every route, as the contract writes them.
   package let routes: [Route]
-  package let server: HTTPServer
-  private let connections: Connections
+  let groundwork: Groundwork
   private let background: [any Service]
 
-  package init(_ configuration: Configuration, logger: Logger) {
-    connections = Connections(configuration.database, readers: configuration.readers)
+  package var metrics: Metrics { groundwork.metrics }
+  package var server: HTTPServer { groundwork.server }
+
+  /// - Parameters:
+  ///   - groundwork: what stands already, made of the same configuration; its server serves all routes from now on.
+  ///   - configuration: of a database that is migrated already.
+  package init(
+    _ configuration: Configuration, _ secrets: Secrets, on groundwork: Groundwork? = nil,
+    logger: Logger
+  ) {
+    let groundwork = groundwork ?? Groundwork(configuration, logger: logger)
+    self.groundwork = groundwork
+    let (connections, metrics) = (groundwork.connections, groundwork.metrics)
+    let (tail, reads) = (groundwork.tail, groundwork.reads)
+    let (replica, liveConfiguration) = (groundwork.replica, groundwork.liveConfiguration)
+    let gatewayReports = groundwork.gatewayReports
     let development = configuration.development
-    let replica = UUID()
-    let tail = LogTail(
-      connection: connections.tail, replica: replica, quietTime: configuration.quietTime)
-    let reads = TableReads(tail: tail, reader: connections.reader)
-    let liveConfiguration = LiveConfiguration(
-      reads: reads, pool: connections.pool, plans: configuration.plans, metrics: metrics,
-      logger: logger)
-    let gatewayReports = GatewayReports(pool: connections.pool)
+    let logGrowth = groundwork.logGrowth
+    let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
-    let users = UserDirectory(pool: connections.pool, hasher: configuration.hasher)
+    let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
     let settlement = UsageSettlement(pool: connections.pool, commands: commands, logger: logger)
     let requestLogs = RequestLogStore(
       pool: connections.evidence, plans: configuration.plans, settlement: settlement,
@@ -93,18 +107,23 @@ package struct ControlPlane: Sendable {
     let authorizer = Authorizer(
       isChecking: configuration.checksMembership,
       authenticator: Authenticator(
-        reads: reads, hasher: configuration.hasher, identities: identities, users: users,
-        serviceTokenUses: serviceTokenUses, limiter: configuration.rateLimits),
+        reads: reads, hasher: secrets.hasher, identities: identities, users: users,
+        serviceTokenUses: serviceTokenUses, knownGateways: groundwork.knownGateways,
+        limiter: configuration.rateLimits),
+      knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
       limiter: configuration.rateLimits)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(
-        pool: connections.pool, keys: configuration.keys, hasher: configuration.hasher),
+        pool: connections.pool, keys: secrets.keys, hasher: secrets.hasher),
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
-      hasher: configuration.hasher, plans: configuration.plans, requestLogs: requestLogs,
+      hasher: secrets.hasher, plans: configuration.plans, requestLogs: requestLogs,
       limiter: configuration.rateLimits,
-      vault: ProviderKeyVault(keys: configuration.providerKeys, hasher: configuration.hasher))
-    let listener = connections.listener
+      vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher),
+      webhookSecrets: WebhookSecretVault(keys: secrets.keys))
+    let webhooks = configuration.webhooks.deliveries(
+      pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
+      logger: logger)
     let stripeEvents = StripeEventProcessor(
       pool: connections.billing, commands: commands, settings: configuration.stripe,
       logger: logger)
@@ -112,13 +131,11 @@ package struct ControlPlane: Sendable {
       StripeEventRetries(processor: stripeEvents, logger: logger),
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
-      liveConfiguration, gatewayReports,
-      UntilShutdown { await liveConfiguration.listen(listener) },
+      webhooks.workers, liveEvents,
       UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
 
-    let readiness = Readiness([DatabaseCheck(reader: connections.reader)])
     let router = APIRouter()
     var groups: [any RouteGroup] = [
       OrganizationRoutes(services: services),
@@ -136,11 +153,15 @@ package struct ControlPlane: Sendable {
       AccountRoutes(services: services),
       GatewayTokenRoutes(services: services),
       RequestLogRoutes(services: services),
+      RequestLogExportRoutes(services: services),
       ReplayRoutes(services: services),
       AuditEventRoutes(services: services),
-      EventRoutes(services: services),
+      EventRoutes(services: services, live: liveEvents),
+      WebhookEndpointRoutes(services: services, targets: configuration.webhooks.targets),
+      WebhookDeliveryRoutes(
+        services: services, store: webhooks.store, work: webhooks.work),
       DataPlaneRoutes(
-        services: services, configuration: liveConfiguration, reports: gatewayReports),
+        door: authorizer, configuration: liveConfiguration, reports: gatewayReports),
       PropagationRoutes(services: services, reports: gatewayReports),
       CheckoutRoutes(services: services, settings: configuration.stripe, logger: logger),
       StripeEventRoutes(services: services, processor: stripeEvents),
@@ -160,21 +181,27 @@ package struct ControlPlane: Sendable {
     if let development { groups.append(DevelopmentRoutes(development: development)) }
     for group in groups { group.add(to: router) }
     router.addOperations(
-      readiness: readiness, metrics: metrics, catalogue: services.catalogue)
+      readiness: groundwork.readiness, metrics: metrics, catalogue: services.catalogue)
     routes = router.entries.map { Route(method: $0.method.rawValue, path: $0.path) }
-    server = HTTPServer(
-      router: router, configuration: configuration.http, limiter: configuration.rateLimits,
-      metrics: metrics, readiness: readiness, logger: logger)
+    groundwork.readiness.replaceChecks(by: [DatabaseCheck(reader: connections.reader)])
+    groundwork.server.serve(router)
   }
 
   /// Ends what was never served: its commands are answered, its connections close.
-  package func close() async { await connections.close() }
+  package func close() async { await groundwork.connections.close() }
 
   /// Serves until SIGTERM or SIGINT, then ends in order: no new requests, those in flight are answered, connections close.
   package func run(
     services: [any Service] = [], ready: @escaping @Sendable (Int) async -> Void = { _ in }
   ) async throws {
-    try await server.run(services: services + [connections] + background, ready: ready)
+    try await groundwork.run(services: services, background, ready: ready)
+  }
+
+  /// What goes on beside requests, on a ``Groundwork`` that runs; until shutdown.
+  func runBackground() async throws {
+    try await withThrowingDiscardingTaskGroup { group in
+      for service in background { group.addTask { try await service.run() } }
+    }
   }
 }
 
@@ -190,7 +217,7 @@ package struct Route: Hashable, Sendable {
 }
 
 /// Work that goes on until the process ends, and then is cancelled.
-private struct UntilShutdown: Service {
+struct UntilShutdown: Service {
   let work: @Sendable () async -> Void
 
   func run() async throws {
@@ -207,7 +234,7 @@ private struct NoMailer: Mailer {
 
 /// The connections of one process: one that writes, one that watches the log's end, some that are read from, and
 /// leases for what happens rarely.
-private struct Connections: Service {
+struct Connections: Service {
   let writer: Connection
   let tail: Connection
   let reader: Reader
@@ -216,6 +243,8 @@ private struct Connections: Service {
   let pool: Pool
   /// For evidence, which comes in masses; closed by its store.
   let evidence: Pool
+  /// For webhooks, for which nothing else waits; closed by whoever sends them.
+  let webhooks: Pool
   /// For what Stripe tells; closed by whoever tries it again.
   let billing: Pool
 
@@ -239,6 +268,9 @@ private struct Connections: Service {
     var reporting = working
     reporting.applicationName += " evidence"
     evidence = Pool(options: reporting, minimum: 0, maximum: 2)
+    var delivering = working
+    delivering.applicationName += " webhooks"
+    webhooks = Pool(options: delivering, minimum: 0, maximum: 4)
     var paying = working
     paying.applicationName += " billing"
     billing = Pool(options: paying, minimum: 0, maximum: 4)

@@ -92,6 +92,9 @@ extension ProblemKind {
   static let tooManyProviderKeys = ProblemKind(
     "too-many-provider-keys", .conflict, "The project has too many provider keys",
     "Delete those that it does not need.")
+  static let tooManyWebhookEndpoints = ProblemKind(
+    "too-many-webhook-endpoints", .conflict, "The organization has too many webhook endpoints",
+    "Delete those that it does not need.")
   static let duplicateRule = ProblemKind(
     "duplicate-rule", .conflict, "There is such a rule already",
     "`rule_id` names the other one, which is about the same, in the same place, and says the same.")
@@ -140,9 +143,9 @@ extension ProblemKind {
     .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
-    .planProviderMissing, .tooManyProviderKeys, .duplicateRule, .contradictoryRule,
-    .illegalTransition, .signatureInvalid, .billingNotConfigured, .billingUnavailable,
-    .alreadySubscribed, .noBillingCustomer, .stripeEventFinished, .rateLimited,
+    .planProviderMissing, .tooManyProviderKeys, .tooManyWebhookEndpoints, .duplicateRule,
+    .contradictoryRule, .illegalTransition, .signatureInvalid, .billingNotConfigured,
+    .billingUnavailable, .alreadySubscribed, .noBillingCustomer, .stripeEventFinished, .rateLimited,
   ]
 }
 
@@ -192,6 +195,8 @@ extension Rejection: ProblemConvertible {
     case .featureMissing(let missing): missing.problem
     case .providerMissing(let missing): missing.problem
     case .tooManyProviderKeys(let most): Problem(.tooManyProviderKeys, "\(most) is the most")
+    case .tooManyWebhookEndpoints(let most):
+      Problem(.tooManyWebhookEndpoints, "\(most) is the most")
     case .versionRequired(let kind):
       Problem(
         .preconditionRequired,

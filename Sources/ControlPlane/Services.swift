@@ -19,6 +19,7 @@ package struct Services: Sendable {
   package let requestLogs: RequestLogStore
   let limiter: RateLimiter
   package let vault: ProviderKeyVault
+  let webhookSecrets: WebhookSecretVault
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
   let requestHasher: HMACSHA256
   package let cursors: CursorSealer
@@ -29,7 +30,7 @@ package struct Services: Sendable {
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
     hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter,
-    vault: ProviderKeyVault
+    vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -41,6 +42,7 @@ package struct Services: Sendable {
     self.requestLogs = requestLogs
     self.limiter = limiter
     self.vault = vault
+    self.webhookSecrets = webhookSecrets
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))
     self.commands = commands
     self.reads = reads

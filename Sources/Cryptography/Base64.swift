@@ -1,5 +1,17 @@
 /// Base64 with padding (RFC 4648, section 4), as PEM and header fields have it.
 package enum Base64 {
+  package static func encode(_ bytes: [UInt8]) -> String {
+    var text = Base64URL.encode(bytes).utf8.map { character in
+      switch character {
+      case UInt8(ascii: "-"): UInt8(ascii: "+")
+      case UInt8(ascii: "_"): UInt8(ascii: "/")
+      default: character
+      }
+    }
+    while text.count % 4 != 0 { text.append(UInt8(ascii: "=")) }
+    return String(decoding: text, as: UTF8.self)
+  }
+
   /// The bytes of exactly the text that an encoder makes of them; nil for any other text.
   package static func decode(_ text: some StringProtocol) -> [UInt8]? {
     let characters = Array(text.utf8)

@@ -12,6 +12,13 @@ package enum SHA256 {
     }
   }
 
+  /// The same, of any number of parts.
+  package static func hash(of parts: some Sequence<[UInt8]>) -> SHA256Digest {
+    withContext { context in
+      for part in parts { part.withUnsafeBytes { update(context, $0) } }
+    }
+  }
+
   package static func hash(_ bytes: UnsafeRawBufferPointer) -> SHA256Digest {
     withContext { update($0, bytes) }
   }

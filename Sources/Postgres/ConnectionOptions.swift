@@ -57,10 +57,16 @@ package struct ConnectionOptions: Sendable, CustomStringConvertible, CustomRefle
     set { values["application_name"] = newValue }
   }
 
+  /// Names the database, whoever connects to it and how.
+  package var databaseName: String { describe(["host", "hostaddr", "port", "dbname"]) }
+
   /// Names the server, database and user; never a password.
   package var description: String {
-    ["host", "hostaddr", "port", "dbname", "user", "sslmode"]
-      .compactMap { keyword in values[keyword].map { "\(keyword)=\($0)" } }
+    describe(["host", "hostaddr", "port", "dbname", "user", "sslmode"])
+  }
+
+  private func describe(_ keywords: [String]) -> String {
+    keywords.compactMap { keyword in values[keyword].map { "\(keyword)=\($0)" } }
       .joined(separator: " ")
   }
 

@@ -154,22 +154,22 @@ private func withControlPlane<Value: Sendable>(
   logger.logLevel = .warning
   let (database, owner) = try await options.database().joined()
   let result = await Result {
-    let configuration = try await withSession(owner) { session in
+    let prepared = try await withSession(owner) { session in
       let deadline = ContinuousClock.now + .seconds(60)
       let isMigrated = try session.execute(
         "SELECT to_regclass('provider_keys') IS NOT NULL", deadline: deadline)[0].decode(Bool.self)
       guard isMigrated else {
         throw ValidationError("The schema is not up to date: run signalbox migrate first.")
       }
-      return ControlPlane.Configuration(
-        database: owner.asApplication,
+      return ControlPlane.Secrets(
         hasher: try Bootstrap.hasher(pepper: secrets.pepper, session, deadline: deadline),
         keys: try secrets.keyRing
           ?? KeyRing(key: Bootstrap.sharedSecret("key-encryption", session, deadline: deadline)),
         providerKeys: try Bootstrap.providerKeyEncryption(
           configured: secrets.providerKeys, session, deadline: deadline))
     }
-    let controlPlane = ControlPlane(configuration, logger: logger)
+    let controlPlane = ControlPlane(
+      ControlPlane.Configuration(database: owner.asApplication), prepared, logger: logger)
     let result = await Result { try await body(controlPlane) }
     await controlPlane.close()
     return try result.get()

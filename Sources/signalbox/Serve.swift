@@ -18,7 +18,8 @@ struct Serve: AsyncParsableCommand {
     abstract: "Run the control plane.",
     discussion: """
       Starts the private PostgreSQL if there is no DATABASE_URL, brings the schema up to date, and \
-      answers on the port; GET /readyz is 200 when it does. At the first start on an empty database \
+      answers on the port; GET /readyz is 200 when it does. While the server that DATABASE_URL names \
+      does not answer, gateways are served from what was saved in the data directory. At the first start on an empty database \
       the user admin@localhost is made, whose token is SIGNALBOX_BOOTSTRAP_TOKEN, or else is \
       generated and printed once.
       """)
@@ -59,6 +60,11 @@ struct Serve: AsyncParsableCommand {
       "For development: POST /v1/dev/tokens signs in anybody, and mail stays in /v1/dev/mailbox.")
   var devIdentity = false
 
+  @Flag(
+    help:
+      "For development and tests: webhooks may be sent to private addresses, and by plain http.")
+  var webhookAllowPrivate = false
+
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
@@ -78,63 +84,61 @@ struct Serve: AsyncParsableCommand {
   private func serve(
     _ owner: ConnectionOptions, _ database: Database, _ logger: Logger
   ) async throws {
-    let secrets = try Secrets()
-    let token = try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken)
-    let isDevelopment = try isDevelopment(database)
-    let prepared = try await withSession(owner) { session in
-      let deadline = ContinuousClock.now + .seconds(3600)
-      _ = try Migrator.signalbox.migrate(session, deadline: deadline) {
-        logger.info("migrating", metadata: ["step": "\($0.name)"])
-      }
-      return (
-        hasher: try Bootstrap.hasher(pepper: secrets.pepper, session, deadline: deadline),
-        keys: try secrets.keyRing
-          ?? KeyRing(key: Bootstrap.sharedSecret("key-encryption", session, deadline: deadline)),
-        providerKeys: try Bootstrap.providerKeyEncryption(
-          configured: secrets.providerKeys, session, deadline: deadline),
-        issuerKey: try isDevelopment
-          ? Bootstrap.sharedSecret("development-issuer", session, deadline: deadline) : nil,
-        admin: try Bootstrap.admin(session, deadline: deadline)
-      )
-    }
-    if secrets.keyRing == nil, case .external = database {
-      logger.warning(
-        "SIGNALBOX_ENCRYPTION_KEYS is not set: the key that protects personal data is in the database beside it"
-      )
-    }
-
-    if secrets.providerKeys == nil, case .external = database {
-      logger.warning(
-        "SIGNALBOX_PROVIDER_KEYS_KEK is not set: the key that seals provider keys is in the database beside them"
-      )
-    }
-
-    var configuration = ControlPlane.Configuration(
-      database: owner.asApplication, hasher: prepared.hasher, keys: prepared.keys,
-      providerKeys: prepared.providerKeys)
+    let preparation = Preparation(
+      owner: owner, secrets: try Secrets(),
+      bootstrapToken: try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken),
+      isDevelopment: try isDevelopment(database), makesDemo: demo, logger: logger)
+    var configuration = ControlPlane.Configuration(database: owner.asApplication)
     try configure(&configuration)
-    configuration.stripe = try stripeSettings(secrets)
-    if let key = prepared.issuerKey {
-      configuration.development = Development(issuer: try await LocalIssuer(privateKey: key))
-      logger.warning("development: anybody is signed in who asks for it")
-    }
-    let address = configuration.http.host
-    let controlPlane = ControlPlane(configuration, logger: logger)
-    let commands = controlPlane.services.commands
-    if let admin = prepared.admin,
-      let made = try await Bootstrap.makeToken(token, for: admin, prepared.hasher, commands)
-    {
-      if token == nil {
-        print("Bootstrap token of admin@localhost, shown only this once: \(made)")
+    configuration.stripe = try stripeSettings(preparation.secrets)
+    let host = configuration.http.host
+    guard case .external = database else {
+      let controlPlane = try await preparation.controlPlane(
+        configuration, connectingWithin: Preparation.patience)
+      return try await controlPlane.run(services: supervision(database)) {
+        Self.logReady(host, port: $0, logger)
       }
-      if demo { try await Demo.make(owner: admin, commands) }
     }
+    preparation.warnOfSecretsInDatabase()
+    configuration.fallback = databaseOptions.directory.map {
+      Fallback(directory: $0, database: owner, pepper: preparation.secrets.pepper)
+    }
+    let controlPlane: ControlPlane
+    do {
+      controlPlane = try await preparation.controlPlane(
+        configuration, connectingWithin: .seconds(3))
+    } catch let error as PostgresError where error.isTransient {
+      return try await serve(before: preparation, configuration, error, logger)
+    }
+    try await controlPlane.run { Self.logReady(host, port: $0, logger) }
+  }
 
-    var services: [any Service] = []
-    if case .embedded(let server) = database { services.append(Supervision(server: server)) }
-    try await controlPlane.run(services: services) { port in
-      logger.info("ready", metadata: ["address": "http://\(address):\(port)"])
+  /// Answers before the database does: gateways from what was saved, everybody else that it is unavailable.
+  private func serve(
+    before preparation: Preparation, _ configuration: ControlPlane.Configuration,
+    _ error: PostgresError, _ logger: Logger
+  ) async throws {
+    logger.error(
+      "the database does not answer: waiting for it",
+      metadata: ["database": "\(preparation.owner)", "error": "\(error)"])
+    let groundwork = Groundwork(configuration, logger: logger)
+    try await groundwork.run {
+      let controlPlane = try await preparation.controlPlane(configuration, on: groundwork)
+      logger.info("ready: the database is back")
+      return controlPlane
+    } ready: { port in
+      logger.info(
+        "answering without a database",
+        metadata: ["address": "http://\(configuration.http.host):\(port)"])
     }
+  }
+
+  private static func logReady(_ host: String, port: Int, _ logger: Logger) {
+    logger.info("ready", metadata: ["address": "http://\(host):\(port)"])
+  }
+
+  private func supervision(_ database: Database) -> [any Service] {
+    if case .embedded(let server) = database { [Supervision(server: server)] } else { [] }
   }
 
   /// What options and the environment say about the server.
@@ -161,6 +165,9 @@ struct Serve: AsyncParsableCommand {
     case nil, "off": break
     case "github": configuration.secretScanning = try Self.secretScanning()
     default: throw ValidationError("SIGNALBOX_SECRET_SCANNING is either github or off.")
+    }
+    if webhookAllowPrivate || Environment["SIGNALBOX_WEBHOOK_ALLOW_PRIVATE"] == "1" {
+      configuration.webhooks.targets = TargetPolicy(allowsPrivate: true)
     }
     switch Environment["SIGNALBOX_RATE_LIMITS"] {
     case nil, "on": break

@@ -4,8 +4,14 @@ import Postgres
 
 /// Options that several commands share: which database, and how results are printed.
 struct DatabaseOptions: ParsableArguments {
-  @Option(help: "Where the private PostgreSQL lives when DATABASE_URL is not set.")
+  @Option(
+    help: """
+      Where the private PostgreSQL lives when DATABASE_URL is not set; otherwise where `serve` keeps what gateways are \
+      served from when it starts while the database is away.
+      """)
   var dataDir: String?
+
+  var directory: String? { dataDir ?? Environment["SIGNALBOX_DATA_DIR"] }
 
   /// The database to use: the one that DATABASE_URL names, or a private one in the data directory.
   func database() throws -> Database {
@@ -16,7 +22,7 @@ struct DatabaseOptions: ParsableArguments {
         throw ValidationError("DATABASE_URL is not a PostgreSQL URL or connection string.")
       }
     }
-    guard let directory = dataDir ?? Environment["SIGNALBOX_DATA_DIR"] else {
+    guard let directory else {
       throw ValidationError(
         "Say where the data lives: --data-dir DIR for a private PostgreSQL, or set DATABASE_URL.")
     }

@@ -112,7 +112,16 @@ package struct Contract: Sendable {
   private static func path(_ path: Substring, matches template: String) -> Bool {
     let (path, template) = (path.split(separator: "/"), template.split(separator: "/"))
     return path.count == template.count
-      && zip(path, template).allSatisfy { $1.first == "{" || $0 == $1 }
+      && zip(path, template).allSatisfy { segment($0, matches: $1) }
+  }
+
+  /// A parameter may have a verb behind it, which another one's value never ends in: ids have no colons.
+  private static func segment(_ segment: Substring, matches template: Substring) -> Bool {
+    guard template.first == "{", let end = template.lastIndex(of: "}") else {
+      return segment == template
+    }
+    let verb = template[template.index(after: end)...]
+    return verb.isEmpty ? !segment.contains(":") : segment.hasSuffix(verb)
   }
 }
 

@@ -15,6 +15,13 @@ package func given(
   Scenario(events, location)
 }
 
+/// The same, for a history that is made by a program.
+package func given(
+  _ events: [WorkspaceEvent], at location: SourceLocation = #_sourceLocation
+) -> Scenario {
+  Scenario(events, location)
+}
+
 /// A workspace with a history.
 package struct Scenario {
   package static let actor = Actor.user(

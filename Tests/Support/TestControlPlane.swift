@@ -57,14 +57,15 @@ package struct TestControlPlane: Sendable {
       return (UserID(try admins[0].decode(UUID.self)), isNew)
     }
     let issuer = try await LocalIssuer(privateKey: [UInt8](repeating: 5, count: 32))
-    var configuration = ControlPlane.Configuration(
-      database: database.application, hasher: hasher,
-      keys: KeyRing(key: [UInt8](repeating: 9, count: 32)),
+    var configuration = ControlPlane.Configuration(database: database.application)
+    let secrets = ControlPlane.Secrets(
+      hasher: hasher, keys: KeyRing(key: [UInt8](repeating: 9, count: 32)),
       providerKeys: KeyEncryptionKeys(key: [UInt8](repeating: 11, count: 32)))
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
     configuration.rateLimits = RateLimiter(isEnabled: false)
+    configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
     configuration.stripe.webhookSecrets = ["whsec_of_the_tests"]
     configure(&configuration)
@@ -72,7 +73,7 @@ package struct TestControlPlane: Sendable {
     configuration.http.accessLog = open("/dev/null", O_WRONLY | O_CLOEXEC)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    let controlPlane = ControlPlane(configuration, logger: logger)
+    let controlPlane = ControlPlane(configuration, secrets, logger: logger)
     if isNew {
       _ = try await Bootstrap.makeToken(
         token, for: adminID, hasher, controlPlane.services.commands)
@@ -165,6 +166,13 @@ package struct TestControlPlane: Sendable {
     _ = try await handle(
       .organization(.create(name: "Acme", slug: slug, owner: adminID)), in: id)
     return id
+  }
+}
+
+/// Tests ask no name server.
+private struct NoNames: HostResolver {
+  func addresses(of name: String) async throws(HostNotFound) -> [IPAddress] {
+    throw HostNotFound()
   }
 }
 

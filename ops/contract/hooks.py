@@ -51,6 +51,8 @@ def before_call(context, case, kwargs):
     # A stream that the server could follow has no end.
     if _name(case) == "streamChanges" and re.fullmatch(r"[+-]?[0-9]+", str(case.headers.get("Last-Event-ID"))):
         case.headers["Last-Event-ID"] = str(2**53 - 1)
+    if _name(case) == "streamEvents":
+        case.headers["Last-Event-ID"] = str(2**53 - 1)
     if case.meta is None:
         return
     if _name(case) == "reportRequestLogs" and isinstance(case.body, list):
@@ -213,6 +215,10 @@ def _body_of_now(case):
     if "key" in body and name == "setProviderKey":
         # live.py looks for it in the log.
         body["key"] = f"sk-contract-{body['key'][:480]}"
+    if "url" in body and name.endswith("WebhookEndpoint"):
+        body["url"] = f"https://hooks-{STAGE.next()}.contract.invalid/"
+    if body.get("event_types") and name.endswith("WebhookEndpoint"):
+        body["event_types"] = ["project.*", "rule.created", "*"][:len(body["event_types"])]
     if "email" in body:
         body["email"] = _fresh_address(body["email"])
     organization = (case.path_parameters or {}).get("organization")

@@ -38,6 +38,7 @@ SECRETS = {
     "a provider key": r"\bsk-contract-",
     "Stripe's secret key": r"\bsk_test_contract",
     "the secret of Stripe's webhooks": r"\bwhsec_contract",
+    "a webhook's secret": r"\bwhsec_[0-9A-Za-z+/]{43}=",
     "a JWT": r"\beyJ[\w-]+\.eyJ[\w-]+\.",
 }
 

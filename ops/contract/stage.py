@@ -209,6 +209,12 @@ class Stage:
             f"/v1/organizations/{organization}/rules",
             {"network": f"2001:db8:ffff:{self.next() % 65536:x}::/64", "effect": "deny", "project_id": project})
 
+    def make_webhook_endpoint(self, organization):
+        """Its deliveries lead nowhere."""
+        return self.owner.create(
+            f"/v1/organizations/{organization}/webhook-endpoints",
+            {"url": f"https://hooks.contract.invalid/{self.next()}"})
+
     def make_gateway(self):
         """A data-plane gateway, and the id of its token."""
         issued = self.owner.send("POST", "/v1/platform/gateway-tokens", {"name": "Contract"})
@@ -255,6 +261,9 @@ class Stage:
             self.make_invitation(self.owner, organization, self.address("guest")) for _ in range(2))
         place["key"], _ = (self.make_api_key(organization, project) for _ in range(2))
         place["token"], _ = (self.make_service_token(organization) for _ in range(2))
+        place["endpoint"], _ = (self.make_webhook_endpoint(organization) for _ in range(2))
+        hooks = f"{path}/webhook-endpoints/{place['endpoint']}"
+        place["event"], _ = (self.owner.send("POST", f"{hooks}:ping")["event_id"] for _ in range(2))
         place["rule"], *_ = (self.make_rule(organization, where) for where in (None, None, project))
         self.versions = [self.owner.send("GET", f"{path}/events", params={"limit": 200})["data"][-1]["version"]]
         self.owner.send("PUT", f"{path}/projects/{project}/panic-mode", {"enabled": True, "reason": "A drill."})
@@ -282,6 +291,8 @@ class Stage:
             "listRequestLogs": f"{organization}/request-logs",
             "listGatewayTokens": "/v1/platform/gateway-tokens",
             "listAuditEvents": f"{organization}/audit-events",
+            "listWebhookEndpoints": f"{organization}/webhook-endpoints",
+            "listWebhookDeliveries": f"{organization}/webhook-endpoints/{self.place['endpoint']}/deliveries",
         }
         if self.stripe_secret:
             lists["listStripeEvents"] = "/v1/platform/stripe-events"
@@ -389,6 +400,9 @@ class Stage:
             # In one place there is one rule about one thing.
             "createRule": Sacrifice(lambda: to_be_filled("business"), times=2),
             "reportLeakedTokens": Sacrifice(to_be_found, times=2),
+            # One more than there may be.
+            "createWebhookEndpoint": Sacrifice(owned, times=21),
+            "deleteWebhookEndpoint": Sacrifice(here("endpoint", self.make_webhook_endpoint), times=2),
             "deleteRule": Sacrifice(here("rule", self.make_rule)),
             "revokeGatewayToken": Sacrifice(lambda: {"token": self.make_gateway()[1]}, times=2),
             "revokePersonalAccessToken": Sacrifice(lambda: {"token": self.make_token()}, times=2),

@@ -18,6 +18,8 @@ extension Workspace {
       projects[projectID].map { _ in RulePayloads.set(rules(of: projectID), in: id) }
     case .apiKey(let keyID): apiKeys[keyID]?.json(id: keyID, organizationID: id)
     case .providerKey(let keyID): providerKeys[keyID]?.json(id: keyID, organizationID: id)
+    case .webhookEndpoint(let endpointID):
+      webhookEndpoints[endpointID]?.json(id: endpointID, organizationID: id)
     case .account(let userID): account?.json(userID: userID)
     case .personalAccessToken(let tokenID): account?.tokens[tokenID]?.json(id: tokenID)
     case .gatewayToken(let tokenID): gatewayTokens[tokenID]?.json(id: tokenID)

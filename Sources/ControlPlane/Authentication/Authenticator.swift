@@ -14,17 +14,18 @@ package struct Authenticator: Sendable {
   private let users: UserDirectory
   private let serviceTokenUses: ServiceTokenUses
   private let limiter: RateLimiter
-  private let knownGateways = KnownGateways()
+  private let knownGateways: KnownGateways
 
   init(
     reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory,
-    serviceTokenUses: ServiceTokenUses, limiter: RateLimiter
+    serviceTokenUses: ServiceTokenUses, knownGateways: KnownGateways, limiter: RateLimiter
   ) {
     self.reads = reads
     self.hasher = hasher
     self.identities = identities
     self.users = users
     self.serviceTokenUses = serviceTokenUses
+    self.knownGateways = knownGateways
     self.limiter = limiter
   }
 
@@ -63,7 +64,7 @@ package struct Authenticator: Sendable {
       found = reads.remember(credential, about: credential.kind.topic, for: key)
     }
     guard let found, isGood(found.value, hash, now) else {
-      knownGateways.forget(hash: hash)
+      if TokenFormat.gateway.matches(token.value) { knownGateways.forget(token.value) }
       throw BearerToken.challenge(.invalidToken)
     }
     context.exchange.annotate(actor: found.value.kind.externalID)
@@ -71,23 +72,11 @@ package struct Authenticator: Sendable {
     case .user: break
     case .serviceToken(let token): serviceTokenUses.note(token, at: now)
     case .gateway(let id):
-      knownGateways.note(.init(id: id, hash: hash, until: found.value.until))
+      knownGateways.note(token.value, of: id, until: found.value.until)
     }
     return Principal(
       kind: found.value.kind, premise: found.premise,
       reads: reads.scoped(to: found.value.kind.scope))
-  }
-
-  /// The gateway that sends a request while the database does not answer, if it was known before.
-  ///
-  /// - Throws: a ``Problem`` of 401 when the request shows no token at all.
-  func knownGateway(
-    _ request: Request, _ context: some ExchangeContext
-  ) throws -> GatewayTokenID? {
-    let hash = hasher.hash(try BearerToken(request.headers).value)
-    guard let id = knownGateways.gateway(hash: hash, at: .now) else { return nil }
-    context.exchange.annotate(actor: id.description)
-    return id
   }
 
   private func isGood(_ credential: Credential, _ hash: [UInt8], _ now: Timestamp) -> Bool {

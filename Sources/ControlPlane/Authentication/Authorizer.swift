@@ -4,7 +4,7 @@ import Hummingbird
 import Postgres
 
 /// Answers for every request who asks and whether they may. The only way from a path to an ``OrganizationID``.
-package struct Authorizer: Sendable {
+package struct Authorizer: GatewayDoor, Sendable {
   /// Who may also do something without being a member.
   enum Besides {
     case nobody, platformAdmins
@@ -12,12 +12,21 @@ package struct Authorizer: Sendable {
 
   private let isChecking: Bool
   private let authenticator: Authenticator
+  private let knownGateways: KnownGateways
+  private let isDatabaseAway: @Sendable () -> Bool
   private let limiter: RateLimiter
 
-  /// - Parameter isChecking: false takes everybody for an owner of every workspace.
-  init(isChecking: Bool, authenticator: Authenticator, limiter: RateLimiter) {
+  /// - Parameters:
+  ///   - isChecking: false takes everybody for an owner of every workspace.
+  ///   - isDatabaseAway: what was known a second ago; who may do without the database does not wait for it then.
+  init(
+    isChecking: Bool, authenticator: Authenticator, knownGateways: KnownGateways,
+    isDatabaseAway: @escaping @Sendable () -> Bool, limiter: RateLimiter
+  ) {
     self.isChecking = isChecking
     self.authenticator = authenticator
+    self.knownGateways = knownGateways
+    self.isDatabaseAway = isDatabaseAway
     self.limiter = limiter
   }
 
@@ -38,15 +47,20 @@ package struct Authorizer: Sendable {
   /// - Parameter whileDatabaseIsAway: whether a token that this process knows passes when the database does not answer.
   /// - Throws: a ``Problem`` of 401 or 429; 403 for everybody who is no gateway; 503 when the database does not answer.
   func gateway(
-    _ request: Request, _ context: some ExchangeContext, whileDatabaseIsAway: Bool = false
+    _ request: Request, _ context: some ExchangeContext, whileDatabaseIsAway: Bool
   ) async throws -> AuthenticatedGateway {
+    if whileDatabaseIsAway, isDatabaseAway(),
+      let id = try knownGateways.gateway(request, context)
+    {
+      return AuthenticatedGateway(id: id, reads: nil)
+    }
     do {
       let principal = try await authenticator.principal(request, context, settling: true)
       try count(principal, in: nil, context.exchange)
       guard case .gateway(let id) = principal.kind else { throw Problem(.gatewayRequired) }
       return AuthenticatedGateway(id: id, reads: principal.reads)
     } catch let error as PostgresError where error.isTransient {
-      guard whileDatabaseIsAway, let id = try authenticator.knownGateway(request, context) else {
+      guard whileDatabaseIsAway, let id = try knownGateways.gateway(request, context) else {
         throw error
       }
       return AuthenticatedGateway(id: id, reads: nil)

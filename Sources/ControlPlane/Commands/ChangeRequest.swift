@@ -101,20 +101,27 @@ struct ChangeRequest {
   /// A new token for this request. With an Idempotency-Key it is derived from the server's secret, so that a repetition
   /// shows the same one, although it is stored nowhere.
   func newToken(_ format: TokenFormat) -> String {
-    guard let idempotency else { return format.generate() }
+    format.generate(from: newSecret(ofBytes: 120, for: format.prefix))
+  }
+
+  /// As many new random bytes, of 128 at most, for one purpose of this request; with an Idempotency-Key the same ones again.
+  func newSecret(ofBytes count: Int, for purpose: String) -> [UInt8] {
+    guard let idempotency else { return SecureRandom.bytes(count) }
     let tokens = HMACSHA256(key: services.hasher.derivedKey(for: "tokens"))
     let seed =
-      [UInt8](format.prefix.utf8) + idempotency.id.principalID.place
+      [UInt8](purpose.utf8) + idempotency.id.principalID.place
       + idempotency.requestHash + Array(idempotency.id.key.utf8)
     let random = (0..<4).flatMap {
       tokens.authenticationCode(for: [UInt8($0)] + seed)
     }
-    return format.generate(from: Array(random.prefix(120)))
+    return Array(random.prefix(count))
   }
 
   /// Has the command carried out in the workspace that the path names.
-  func carryOut(_ command: WorkspaceCommand, showing secret: String? = nil) async throws -> Reply {
-    try await carryOut(command, in: organization(), showing: secret)
+  func carryOut(
+    _ command: WorkspaceCommand, showing secret: String? = nil, as member: String = "token"
+  ) async throws -> Reply {
+    try await carryOut(command, in: organization(), showing: secret, as: member)
   }
 
   /// The workspace that the path names.
@@ -128,15 +135,16 @@ struct ChangeRequest {
   /// Has the command carried out, and answers with what the change left behind.
   ///
   /// - Parameters:
-  ///   - secret: a token that the reply shows, this once, as `token`.
+  ///   - secret: what the reply shows, this once.
+  ///   - member: as what it does.
   ///   - apiKeyPepper: shown with it, to a gateway.
   func carryOut(
     _ command: WorkspaceCommand, in organizationID: OrganizationID, showing secret: String? = nil,
-    apiKeyPepper: String? = nil
+    as member: String = "token", apiKeyPepper: String? = nil
   ) async throws -> Reply {
     let outcome = try await outcome(of: command, in: organizationID)
     return try outcome.reply(
-      showing: isDryRun ? nil : secret, apiKeyPepper: isDryRun ? nil : apiKeyPepper)
+      showing: isDryRun ? nil : secret, as: member, apiKeyPepper: isDryRun ? nil : apiKeyPepper)
   }
 
   /// Has the command carried out.
@@ -199,14 +207,17 @@ extension CommandOutcome {
   /// What the caller is told.
   ///
   /// - Parameters:
-  ///   - secret: a token that the reply shows, this once, as `token`.
+  ///   - secret: what the reply shows, this once.
+  ///   - member: as what it does.
   ///   - apiKeyPepper: shown with it, to a gateway.
   /// - Throws: when a stored reply is not JSON.
-  func reply(showing secret: String? = nil, apiKeyPepper: String? = nil) throws -> Reply {
+  func reply(
+    showing secret: String? = nil, as member: String = "token", apiKeyPepper: String? = nil
+  ) throws -> Reply {
     var body = body
     if let secret {
       var object = try JSONObject(parsing: body)
-      object.set("token", secret)
+      object.set(key: member, secret)
       if let apiKeyPepper { object.set("api_key_pepper", apiKeyPepper) }
       body = object.bytes()
     }

@@ -47,18 +47,21 @@ extension WorkspaceCommand {
   fileprivate var effect: CommandEffect {
     switch self {
     case .organization(.create), .project(.create), .invitation(.create), .serviceToken(.create),
-      .rule(.create), .apiKey(.create), .account(.createToken), .gatewayToken(.create):
+      .rule(.create), .apiKey(.create), .webhookEndpoint(.create), .account(.createToken),
+      .gatewayToken(.create):
       .creation
     case .member(.remove), .invitation(.revoke), .invitation(.decline), .serviceToken(.revoke),
-      .rule(.delete), .apiKey(.revoke), .providerKey(.delete), .account(.revokeToken),
-      .account(.erase), .gatewayToken(.revoke):
+      .rule(.delete), .apiKey(.revoke), .providerKey(.delete),
+      .webhookEndpoint(.delete), .account(.revokeToken), .account(.erase), .gatewayToken(.revoke):
       .removal
     case .organization(.rename), .organization(.archive), .project(.change),
       .project(.setPanicMode), .project(.endPanicMode), .project(.archive), .rule(.change),
       .rule(.replaceAll), .member(.changeRole),
       .member(.transferOwnership), .invitation(.resend), .invitation(.accept),
-      .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .providerKey(.rewrap), .plan,
-      .onboarding, .credits, .usage, .billing:
+      .serviceToken(.rotate), .apiKey(.change), .apiKey(.rotate), .providerKey(.rewrap),
+      .webhookEndpoint(.change), .webhookEndpoint(.rotateSecret), .webhookEndpoint(.disable),
+      .webhookEndpoint(.enable), .webhookEndpoint(.replay), .plan, .onboarding,
+      .credits, .usage, .billing:
       .change
     case .providerKey(.set): .setting
     }
@@ -75,7 +78,7 @@ extension Workspace {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
     case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey,
-      .providerKey, .account, .gatewayToken, .credits, .usage, .billing:
+      .providerKey, .webhookEndpoint, .account, .gatewayToken, .credits, .usage, .billing:
       json(of: entity, in: id)
     }
   }
@@ -98,6 +101,7 @@ extension Workspace {
       providerKeys[id].map {
         "\(root)/projects/\($0.projectID)/provider-keys/\($0.provider)"
       }
+    case .webhookEndpoint(let id): "\(root)/webhook-endpoints/\(id)"
     case .account: "/v1/me"
     case .personalAccessToken(let id): "/v1/me/tokens/\(id)"
     case .gatewayToken(let id): "/v1/platform/gateway-tokens/\(id)"

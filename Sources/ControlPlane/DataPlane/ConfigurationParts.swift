@@ -47,8 +47,8 @@ extension Workspace {
       return ConfigurationPart(
         path: root + ["projects", "\(key.projectID)", "provider_keys", "\(key.provider)"],
         value: isShown ? key.configured.json : nil)
-    case .ruleSet, .member, .invitation, .serviceToken, .account, .personalAccessToken,
-      .gatewayToken, .credits, .creditPurchase, .usage:
+    case .ruleSet, .member, .invitation, .serviceToken, .webhookEndpoint, .account,
+      .personalAccessToken, .gatewayToken, .credits, .creditPurchase, .usage:
       return nil
     }
   }

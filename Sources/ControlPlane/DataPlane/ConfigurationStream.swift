@@ -28,13 +28,31 @@ struct ConfigurationStream: Sendable {
     var status: LiveConfiguration.Status?
     var heartbeats: Int?
     var isCursorChecked = false
+    var generation: Int?
     while !Task.isCancelled {
       let view = configuration.view(after: sent, for: gateway)
       // It connects to another replica when this one goes.
       if view.isStopping { return }
+      if let generation, generation != view.generation {
+        return try await end(writer: &writer, "what was sent is not what the log says")
+      }
+      generation = view.generation
+      var frames: [LiveConfiguration.Frame] = []
+      var isAway = false
+      switch view.news {
+      case .frames(let newer): frames = Array(newer)
+      case .older where view.status.isStale: isAway = true
+      case .older(let end):
+        guard let older = try await configuration.olderChanges(after: sent, upTo: end) else {
+          return try await self.end(writer: &writer, "the cursor is too old")
+        }
+        frames = older
+      }
       var buffer = ByteBuffer()
       if status.map({ $0.isStale != view.status.isStale }) ?? true {
-        buffer.writeBytes(view.status.event.bytes)
+        // Events that change nothing for gateways come between changes, so the log's end is nothing to be behind of.
+        let newest = view.newestChange ?? frames.last?.position ?? sent
+        buffer.writeBytes(view.status.event(newest: newest).bytes)
         status = view.status
       }
       if !view.status.isStale {
@@ -44,18 +62,15 @@ struct ConfigurationStream: Sendable {
         }
         isCursorChecked = true
       }
-      switch view.news {
-      case .frames(let frames):
-        for frame in frames { buffer.writeImmutableBuffer(frame.bytes) }
-        sent = frames.last?.position ?? sent
-      case .older(let end):
-        guard let frames = try await configuration.olderChanges(after: sent, upTo: end) else {
-          return try await self.end(writer: &writer, "the cursor is too old")
-        }
-        for frame in frames { buffer.writeImmutableBuffer(frame.bytes) }
-        // Between the last of them and where the newer ones begin there is nothing.
-        sent = frames.last.map { $0.position } ?? end
+      if isAway {
+        try await writer.write(buffer)
+        // The whole is here, and may tell of a panic mode that the gateway has not heard of.
+        return try await self.end(writer: &writer, "the changes behind the cursor are away")
       }
+      for frame in frames { buffer.writeImmutableBuffer(frame.bytes) }
+      sent = frames.last?.position ?? sent
+      // Between the last of the older ones and where the newer ones begin there is nothing.
+      if case .older(let end) = view.news, frames.isEmpty { sent = end }
       if let heartbeats, view.heartbeats > heartbeats, buffer.readableBytes == 0 {
         buffer.writeBytes(ServerSentEvent.comment("heartbeat"))
       }
@@ -81,7 +96,7 @@ struct ConfigurationStream: Sendable {
 extension LiveConfiguration.Status {
   var isStale: Bool { staleSince != nil }
 
-  fileprivate var event: ServerSentEvent {
+  fileprivate func event(newest position: Int64) -> ServerSentEvent {
     var data = JSONObject()
     data.set("stale", isStale)
     if let staleSince { data.set("since", staleSince.rfc3339) }

@@ -9,13 +9,13 @@ import ServiceLifecycle
 
 /// `/v1/dataplane`: what gateways run (a snapshot, then a stream of changes), and what they say they run.
 struct DataPlaneRoutes: RouteGroup {
-  let services: Services
+  let door: any GatewayDoor
   let configuration: LiveConfiguration
   let reports: GatewayReports
   private let compressed = CompressedSnapshot()
 
-  init(services: Services, configuration: LiveConfiguration, reports: GatewayReports) {
-    self.services = services
+  init(door: any GatewayDoor, configuration: LiveConfiguration, reports: GatewayReports) {
+    self.door = door
     self.configuration = configuration
     self.reports = reports
   }
@@ -27,8 +27,7 @@ struct DataPlaneRoutes: RouteGroup {
   }
 
   private func snapshot(request: Request, context: APIContext) async throws -> Response {
-    let gateway = try await services.authorizer.gateway(
-      request, context, whileDatabaseIsAway: true)
+    let gateway = try await door.gateway(request, context, whileDatabaseIsAway: true)
     try QueryReader(request).finish()
     let (document, status) = try await configuration.document(
       upTo: gateway.reads?.position, deadline: context.deadline)
@@ -55,11 +54,11 @@ struct DataPlaneRoutes: RouteGroup {
   }
 
   private func stream(request: Request, context: APIContext) async throws -> Response {
-    let gateway = try await services.authorizer.gateway(
-      request, context, whileDatabaseIsAway: true)
+    let gateway = try await door.gateway(request, context, whileDatabaseIsAway: true)
     try QueryReader(request).finish()
     _ = try await configuration.document(
       upTo: gateway.reads?.position, deadline: context.deadline)
+    if gateway.reads != nil { configuration.admit(gateway.id) }
     let stream = ConfigurationStream(
       configuration: configuration, gateway: gateway.id,
       cursor: request.headers[.lastEventID].flatMap { Int64($0) })
@@ -81,7 +80,7 @@ struct DataPlaneRoutes: RouteGroup {
   }
 
   private func acknowledge(request: Request, context: APIContext) async throws -> Reply {
-    let gateway = try await services.authorizer.gateway(request, context)
+    let gateway = try await door.gateway(request, context)
     try QueryReader(request).finish()
     reports.note(try AcknowledgementPayload(context.body).report, of: gateway.id)
     var body = JSONObject()
@@ -111,8 +110,6 @@ private struct DocumentBuffers: Sequence, IteratorProtocol {
 }
 
 extension HTTPField.Name {
-  fileprivate static let lastEventID = HTTPField.Name("Last-Event-ID")!
-  fileprivate static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
   /// That the database is away, and what is sent may be old.
   fileprivate static let stale = HTTPField.Name("Signalbox-Stale")!
 }

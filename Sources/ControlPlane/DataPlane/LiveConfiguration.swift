@@ -36,14 +36,21 @@ package final class LiveConfiguration: Service {
 
     let revision: UInt64
     let news: News
+    /// Where the last of all changes held here is.
+    let newestChange: Int64?
     let status: Status
     let heartbeats: Int
     let isGatewayGood: Bool
     let isStopping: Bool
+    /// Another one than before: what was sent is not of this log.
+    let generation: Int
   }
 
   private struct State {
     var document: ConfigurationDocument?
+    /// Whether the document was saved by a process before this one, and the database has not confirmed it.
+    var isUnconfirmed = false
+    var generation = 0
     var frames: [Frame] = []
     /// Every change behind this position is among the frames.
     var framesBegin: Int64 = 0
@@ -65,6 +72,7 @@ package final class LiveConfiguration: Service {
   private let reads: TableReads
   private let pool: Pool
   private let plans: PlanCatalog
+  private let knownGateways: KnownGateways
   /// Raised when there may be something to read.
   private let signal = BroadcastSignal()
   /// Raised when there is something to look at.
@@ -75,17 +83,38 @@ package final class LiveConfiguration: Service {
   private let state = Mutex(State())
 
   init(
-    reads: TableReads, pool: Pool, plans: PlanCatalog, metrics: Metrics, logger: Logger
+    reads: TableReads, pool: Pool, plans: PlanCatalog, knownGateways: KnownGateways,
+    metrics: Metrics, logger: Logger
   ) {
     self.reads = reads
     self.pool = pool
     self.plans = plans
+    self.knownGateways = knownGateways
     self.logger = logger
     streams = metrics.gauge(
       "signalbox_gateway_streams", "Gateways that follow the configuration here.")
   }
 
+  /// Begins with what was saved, which is stale until the database has confirmed it.
+  func begin(with saved: SavedConfiguration) {
+    publish { state in
+      state.document = saved.document
+      state.isUnconfirmed = true
+      state.framesBegin = saved.document.position
+      state.status = Status(staleSince: saved.savedAt, position: saved.document.position)
+    }
+    want()
+  }
+
   // MARK: For requests
+
+  /// Whether the database did not answer when it was last asked.
+  var isStale: Bool { state.withLock { $0.status.isStale } }
+
+  /// What the database says gateways are to run; nil while it is away, or nobody wants it.
+  var confirmed: ConfigurationDocument? {
+    state.withLock { $0.isUnconfirmed || $0.status.isStale ? nil : $0.document }
+  }
 
   /// The document, with everything in it that was appended up to a position; as it was when the database is away.
   ///
@@ -106,6 +135,11 @@ package final class LiveConfiguration: Service {
     throw .unavailable()
   }
 
+  /// The database has just said that a gateway is good, which the next look at all of them may be late for.
+  func admit(_ gateway: GatewayTokenID) {
+    state.withLock { _ = $0.gateways.insert(gateway) }
+  }
+
   /// What a stream has to send next, whose last change was the one at `cursor`.
   func view(after cursor: Int64, for gateway: GatewayTokenID) -> View {
     // Taken before looking: what is published meanwhile wakes whoever waits.
@@ -119,8 +153,10 @@ package final class LiveConfiguration: Service {
         news = .frames(state.frames[place...])
       }
       return View(
-        revision: revision, news: news, status: state.status, heartbeats: state.heartbeats,
-        isGatewayGood: state.gateways.contains(gateway), isStopping: state.isStopping)
+        revision: revision, news: news, newestChange: state.frames.last?.position,
+        status: state.status, heartbeats: state.heartbeats,
+        isGatewayGood: state.gateways.contains(gateway), isStopping: state.isStopping,
+        generation: state.generation)
     }
   }
 
@@ -128,14 +164,18 @@ package final class LiveConfiguration: Service {
   ///
   /// - Returns: nil when they are not all there any more.
   func olderChanges(after cursor: Int64, upTo end: Int64) async throws -> [Frame]? {
+    try await changes(after: cursor)?.filter { $0.position <= end }.map(Frame.init)
+  }
+
+  /// Nil when they are not all there any more.
+  private func changes(after cursor: Int64) async throws -> [ConfigurationChangeRow]? {
     let reads = reads.known(deadline: .now + Self.patience)
     let rows = try await reads.rows(
       ConfigurationChangeTable.changes(after: cursor, limit: Self.pageSize))
     // Behind the rows: what was deleted meanwhile counts as gone.
     let floor = try await reads.rows(ConfigurationChangeTable.floor)[0].decode(Int64.self)
     guard cursor >= floor else { return nil }
-    return try rows.map { row throws(PostgresError) in try Frame(ConfigurationChangeRow(row)) }
-      .filter { $0.position <= end }
+    return try rows.map { row throws(PostgresError) in try ConfigurationChangeRow(row) }
   }
 
   func streamOpened() {
@@ -172,8 +212,8 @@ package final class LiveConfiguration: Service {
     if state.withLock({ $0.streams > 0 }) { signal.raise() }
   }
 
-  /// From the first gateway on, the document is kept.
-  private func want() {
+  /// From the first gateway on, or the first who saves it, the document is kept.
+  func want() {
     if isWanted.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
       signal.raise()
     }
@@ -193,10 +233,8 @@ package final class LiveConfiguration: Service {
     }
   }
 
-  /// Raises the alarm for what other replicas append.
-  func listen(_ listener: Listener) async {
-    await signal.follow(listener)
-  }
+  /// Something was appended, on whatever replica.
+  func logGrew() { signal.raise() }
 
   private func follow() async throws {
     var nextHeartbeat = ContinuousClock.now + Self.heartbeatInterval
@@ -221,8 +259,10 @@ package final class LiveConfiguration: Service {
   }
 
   private func refresh() async throws {
-    guard let position = state.withLock({ $0.document?.position }) else { return try await load() }
-    var end = position
+    let (document, isUnconfirmed) = state.withLock { ($0.document, $0.isUnconfirmed) }
+    guard let document else { return try await load() }
+    if isUnconfirmed { return try await confirm(document) }
+    var end = document.position
     let gateways = try await goodGatewaysIfDue()
     while true {
       let reads = reads.known(deadline: .now + Self.patience)
@@ -263,11 +303,7 @@ package final class LiveConfiguration: Service {
   }
 
   private func load() async throws {
-    let plans = plans
-    let deadline = ContinuousClock.now + .seconds(120)
-    let document = try await pool.withConnection(deadline: deadline) { session in
-      try StoredConfiguration.load(plans: plans, session, deadline: deadline)
-    }
+    let document = try await stored()
     let gateways = try await goodGateways()
     publish { state in
       state.document = document
@@ -276,6 +312,60 @@ package final class LiveConfiguration: Service {
       state.gateways = gateways
       state.status = Status(position: document.position)
     }
+  }
+
+  private func stored() async throws -> ConfigurationDocument {
+    let plans = plans
+    let deadline = ContinuousClock.now + .seconds(120)
+    return try await pool.withConnection(deadline: deadline) { session in
+      try StoredConfiguration.load(plans: plans, session, deadline: deadline)
+    }
+  }
+
+  /// Puts what the tables say in the place of what was saved. Where the changes since lead from one to the other, as they
+  /// do unless it is another log, or is read in another way now, streams go on with them; otherwise they begin anew.
+  private func confirm(_ saved: ConfigurationDocument) async throws {
+    let current = try await stored()
+    let gateways = try await goodGateways()
+    let frames = try await frames(from: saved, to: current)
+    if frames == nil {
+      logger.warning("the saved configuration is not what the log says: gateways begin anew")
+    }
+    publish { state in
+      state.document = current
+      state.isUnconfirmed = false
+      state.frames = (frames ?? []).suffix(Self.framesKept)
+      let dropped = (frames?.count ?? 0) - state.frames.count
+      if dropped > 0 { state.framesBegin = frames?[dropped - 1].position ?? 0 }
+      if frames == nil {
+        state.generation += 1
+        state.framesBegin = current.position
+      }
+      state.gateways = gateways
+      state.status = Status(position: current.position)
+    }
+  }
+
+  /// The changes that lead from one document to the other; nil when there are none that do.
+  private func frames(
+    from saved: ConfigurationDocument, to current: ConfigurationDocument
+  ) async throws -> [Frame]? {
+    guard saved.position <= current.position else { return nil }
+    var (document, frames) = (saved, [Frame]())
+    while let page = try await changes(after: document.position) {
+      for change in page where change.position <= current.position {
+        do throws(ConfigurationError) {
+          try document.apply(change.patch, at: change.position)
+        } catch {
+          return nil
+        }
+        frames.append(Frame(change))
+      }
+      let isAll =
+        page.count < Self.pageSize || page.last.map { $0.position > current.position } ?? true
+      if isAll { return document.saysTheSame(as: current) ? frames : nil }
+    }
+    return nil
   }
 
   /// Nil when they were looked at a moment ago.
@@ -291,9 +381,10 @@ package final class LiveConfiguration: Service {
 
   private func goodGateways() async throws -> Set<GatewayTokenID> {
     let reads = reads.known(deadline: .now + Self.patience)
-    return Set(
-      try await reads.rows(GatewayTokenTable.good(at: .now))
-        .map { row throws(PostgresError) in GatewayTokenID(try row.decode(UUID.self)) })
+    let good = try await reads.rows(GatewayTokenTable.good(at: .now))
+      .map { row throws(PostgresError) in try KnownGateways.Gateway(row) }
+    knownGateways.learn(good)
+    return Set(good.map(\.id))
   }
 
   private func markStale(_ error: any Error) {

@@ -19,7 +19,8 @@ enum EventPayloads {
 }
 
 extension RecordedEvent {
-  fileprivate func json() throws -> JSONObject {
+  /// The event as it is listed, streamed, and sent to webhooks.
+  func json() throws -> JSONObject {
     var object = JSONObject()
     object.set("position", position)
     object.set("version", version)

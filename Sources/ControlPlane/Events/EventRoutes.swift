@@ -1,13 +1,22 @@
 import Domain
 import EventStore
+import HTTPTypes
 import Hummingbird
+import NIOCore
+import ServiceLifecycle
 
-/// `/v1/organizations/{organization}/events`: the workspace's part of the log, oldest first, with what makes it verifiable.
+/// `/v1/organizations/{organization}/events`: the workspace's part of the log, oldest first, with what makes it verifiable;
+/// and `…/events/stream`, which goes on with what happens.
 struct EventRoutes: RouteGroup {
+  /// For what a stream asks the database on its way.
+  private static let patience: Duration = .seconds(2)
+
   let services: Services
+  let live: LiveEvents
 
   func add(to router: APIRouter) {
     router.get("/v1/organizations/{organization}/events", use: list)
+    router.get("/v1/organizations/{organization}/events/stream", use: stream)
   }
 
   private func list(request: Request, context: APIContext) async throws -> Reply {
@@ -20,4 +29,57 @@ struct EventRoutes: RouteGroup {
       EventLog.events(of: member.organizationID.uuid, after: after, limit: Int64(limit)))
     return try EventPayloads.page(rows.map { try RecordedEvent($0) }, after: after)
   }
+
+  private func stream(request: Request, context: APIContext) async throws -> Response {
+    let member = try await services.authorizer.member(request, context, may: .eventRead)
+    let query = QueryReader(request)
+    let after = query.integer("after", 0...QueryReader.largestInteger) ?? 0
+    try query.finish()
+    // Every workspace has events: whoever sees none sees nothing of it.
+    let first = EventLog.events(of: member.organizationID.uuid, after: 0, limit: 1)
+    guard try await !member.reads.rows(first).isEmpty else { throw Problem(.notFound) }
+    // What a client saw last goes before where it once began. What is no position is ahead of all.
+    let cursor = request.headers[.lastEventID].map { Int64($0).map { max($0, 0) } ?? .max } ?? after
+    let stream = EventStream(
+      live: live, organizationID: member.organizationID, cursor: cursor,
+      head: member.reads.position
+    ) { [services] in
+      try await services.authorizer.member(
+        request, Self.renewed(context), may: .eventRead)
+    }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-store",
+        // Some proxies would hold back what they take for a short page.
+        .accelBuffering: "no",
+      ],
+      body: ResponseBody { [live] writer in
+        try await withGracefulShutdownHandler {
+          try await stream.write(to: &writer)
+        } onGracefulShutdown: {
+          live.hangUp()
+        }
+        try await writer.finish(nil)
+      })
+  }
+
+  /// The same request, as if it came now; it counts as the one that it is.
+  private static func renewed(_ context: APIContext) -> APIContext {
+    let former = context.exchange
+    var context = context
+    context.exchange = Exchange(
+      requestID: former.requestID, trace: former.trace, deadline: .now + patience,
+      clientAddress: former.clientAddress, userAgent: former.userAgent,
+      pathParameters: former.pathParameters)
+    if let decision = former.annotations.rateLimit {
+      context.exchange.annotate(rateLimit: decision)
+    }
+    return context
+  }
+}
+
+extension HTTPField.Name {
+  static let lastEventID = HTTPField.Name("Last-Event-ID")!
+  static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

@@ -62,12 +62,20 @@ enum GatewayTokenTable: EntityTable {
   /// Those that are good for something at a time.
   static func good(at time: Timestamp) -> Query {
     """
-    SELECT token_id FROM gateway_tokens \
+    SELECT token_id, hash, expires_at FROM gateway_tokens \
     WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > \(TimestampTZ(time)))
     """
   }
 
   private static let columns = Query(unchecked: table.columnList)
+}
+
+extension KnownGateways.Gateway {
+  /// A row of ``GatewayTokenTable/good(at:)``.
+  init(_ row: Row) throws(PostgresError) {
+    let (id, hash, expiresAt) = try row.decode((UUID, [UInt8], TimestampTZ?).self)
+    self.init(id: GatewayTokenID(id), hash: hash, until: expiresAt.map(Timestamp.init))
+  }
 }
 
 extension GatewayTokenRow {

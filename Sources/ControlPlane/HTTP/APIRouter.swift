@@ -28,7 +28,12 @@ package final class APIRouter: RouterMethods {
   /// What paths take that is more than JSON within the common limit.
   private(set) var bodyRules: [String: BodyRules] = [:]
 
-  package init() {}
+  /// Set for what answers until there are all routes: a path that it does not have may have a route later.
+  let isIncomplete: Bool
+
+  package init() { isIncomplete = false }
+
+  init(isIncomplete: Bool) { self.isIncomplete = isIncomplete }
 
   /// Says what the operations of a path take for a body.
   func takes(_ rules: BodyRules, at path: String) { bodyRules[path] = rules }

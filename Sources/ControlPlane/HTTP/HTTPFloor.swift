@@ -4,6 +4,7 @@ import JSON
 import Logging
 import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// What every request stands on: the one responder around the router. It names the request, finds
 /// its route, checks what can be checked without knowing features, reads the body, bounds the time,
@@ -11,7 +12,7 @@ import NIOHTTP1
 package struct HTTPFloor: HTTPResponder {
   package typealias Context = APIContext
 
-  private let routes: RouteTable
+  private let table: RouteTableHolder
   private let metrics: HTTPMetrics
   private let log: AccessLog
   private let logger: Logger
@@ -25,7 +26,7 @@ package struct HTTPFloor: HTTPResponder {
     rateLimits: RateLimitFields, trustedProxies: TrustedProxies, maximumBody: Int,
     handlerTime: Duration
   ) {
-    routes = RouteTable(router, metrics: metrics)
+    table = RouteTableHolder(RouteTable(router, metrics: metrics))
     self.metrics = metrics
     self.log = log
     self.logger = logger
@@ -33,6 +34,11 @@ package struct HTTPFloor: HTTPResponder {
     self.trustedProxies = trustedProxies
     self.maximumBody = maximumBody
     self.handlerTime = handlerTime
+  }
+
+  /// Requests that arrive from now on are answered by these routes.
+  func serve(_ router: APIRouter) {
+    table.replace(by: RouteTable(router, metrics: metrics))
   }
 
   package func respond(to request: Request, context: APIContext) async throws -> Response {
@@ -45,6 +51,7 @@ package struct HTTPFloor: HTTPResponder {
     defer { metrics.inFlight.add(-1) }
 
     let target = request.head.path ?? ""
+    let routes = table.routes
     let endpoint = routes.endpoint(of: target)
     let operation = endpoint?.operation(request.method)
     let series = operation?.series ?? metrics.unmatchedSeries(for: request.method)
@@ -59,7 +66,7 @@ package struct HTTPFloor: HTTPResponder {
     var response: Response
     var rateLimit: RateLimitDecision?
     do {
-      if let early = try admit(request, head, target, endpoint) {
+      if let early = try admit(request, head, target, endpoint, routes) {
         response = early
       } else if let endpoint, let operation {
         var (request, context) = (request, context)
@@ -77,7 +84,7 @@ package struct HTTPFloor: HTTPResponder {
         response = try await operation.responder.respond(to: request, context: context)
         if request.method == .head { response = response.createHeadResponse() }
       } else {
-        throw Problem(.notFound)
+        throw routes.unmatched
       }
     } catch let error as HTTPParserError {
       // The guard answers this one: the connection's framing is lost.
@@ -99,7 +106,8 @@ package struct HTTPFloor: HTTPResponder {
 
   /// Everything that can be refused before the body is read, or answered without a handler.
   private func admit(
-    _ request: Request, _ head: RequestHead, _ target: String, _ endpoint: Endpoint?
+    _ request: Request, _ head: RequestHead, _ target: String, _ endpoint: Endpoint?,
+    _ routes: RouteTable
   ) throws -> Response? {
     guard request.head.authority != nil, !head.hasSecondHost else {
       throw Problem(.malformedRequest, "exactly one Host header field is required")
@@ -107,7 +115,7 @@ package struct HTTPFloor: HTTPResponder {
     guard let endpoint else {
       // RFC 9110 §9.3.7: "*" asks about the server as a whole.
       if request.method == .options, target == "*" { return Response(status: .noContent) }
-      throw Problem(.notFound)
+      throw routes.unmatched
     }
     if endpoint.operation(request.method) == nil {
       let allow: HTTPFields = [.allow: endpoint.allow]
@@ -213,4 +221,17 @@ package struct HTTPFloor: HTTPResponder {
     let path = target.utf8.prefix { !$0.endsPath }
     return TokenFormat.isPart(ofPath: path) ? nil : path
   }
+}
+
+/// The routes, which are exchanged once when a process starts before its database.
+private final class RouteTableHolder: Sendable {
+  private let table: Mutex<RouteTable>
+
+  init(_ table: RouteTable) {
+    self.table = Mutex(table)
+  }
+
+  var routes: RouteTable { table.withLock { $0 } }
+
+  func replace(by table: RouteTable) { self.table.withLock { $0 = table } }
 }

@@ -1,4 +1,5 @@
 import HTTPTypes
+import Synchronization
 
 /// What the floor measures of every request, and of the connections under them. Labels are bounded:
 /// methods, templates, classes.
@@ -29,6 +30,7 @@ final class HTTPMetrics: Sendable {
   let openConnections: Gauge
   let droppedLogLines: Counter
   private let metrics: Metrics
+  private let registered = Mutex<[String: Series]>([:])
   private let unmatched: [HTTPRequest.Method: Series]
   private let unmatchedOther: Series
   private let cuts: [ConnectionCut: Counter]
@@ -55,8 +57,15 @@ final class HTTPMetrics: Sendable {
       })
   }
 
+  /// The same whoever asks: routes may be exchanged while the process runs.
   func series(method: HTTPRequest.Method, route: String) -> Series {
-    Series(metrics: metrics, method: method.rawValue, route: route)
+    registered.withLock { registered in
+      let name = "\(method.rawValue) \(route)"
+      if let series = registered[name] { return series }
+      let series = Series(metrics: metrics, method: method.rawValue, route: route)
+      registered[name] = series
+      return series
+    }
   }
 
   /// For requests that no route takes; a method we have never heard of counts as `_OTHER`.

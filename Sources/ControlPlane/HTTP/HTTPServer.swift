@@ -51,6 +51,9 @@ package struct HTTPServer: Sendable {
       maximumBody: configuration.maximumBody, handlerTime: configuration.limits.handler)
   }
 
+  /// Requests that arrive from now on are answered by these routes, and by no others.
+  func serve(_ router: APIRouter) { floor.serve(router) }
+
   /// The server as an application, e.g. for tests. `ready` gets the port once connections are
   /// taken.
   package func application(

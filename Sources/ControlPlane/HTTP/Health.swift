@@ -14,11 +14,16 @@ package protocol ReadinessCheck: Sendable {
 /// Whether this process wants traffic: `/readyz`. As a service it is told first of a shutdown, and
 /// from then on says no.
 package final class Readiness: Service {
-  private let checks: [any ReadinessCheck]
+  private let checks: Mutex<[any ReadinessCheck]>
   private let isStopping = Atomic<Bool>(false)
 
   package init(_ checks: [any ReadinessCheck]) {
-    self.checks = checks
+    self.checks = Mutex(checks)
+  }
+
+  /// From now on these count, and no others.
+  func replaceChecks(by checks: [any ReadinessCheck]) {
+    self.checks.withLock { $0 = checks }
   }
 
   package func run() async throws {
@@ -32,7 +37,7 @@ package final class Readiness: Service {
     if isStopping.load(ordering: .relaxed) {
       failures.append(.init(.check("process"), "stopping", "the process is shutting down"))
     }
-    for check in checks {
+    for check in checks.withLock({ $0 }) {
       guard let failure = await check.failure() else { continue }
       failures.append(.init(.check(check.name), "failing", failure))
     }

@@ -45,6 +45,7 @@ final class Endpoint: Sendable {
     self.template = template
     servesText =
       template == "/metrics" || template.hasPrefix("/problems") || template.hasSuffix("/stream")
+      || template.hasSuffix(":export")
     allow = Set(responders.keys).union([.options]).map(\.rawValue).sorted()
       .joined(separator: ", ")
     operations = responders.map {
@@ -146,8 +147,13 @@ struct RouteTable: Sendable {
   }
 
   private var nodes: [Node] = [Node(token: .literal([]))]
+  private let isIncomplete: Bool
+
+  /// What a path is answered that has no endpoint.
+  var unmatched: Problem { isIncomplete ? .unavailable() : Problem(.notFound) }
 
   init(_ router: APIRouter, metrics: HTTPMetrics) {
+    isIncomplete = router.isIncomplete
     for (path, entries) in Dictionary(grouping: router.entries, by: \.path) {
       var index = 0
       for segment in path.split(separator: "/") { index = child(of: index, Self.token(segment)) }

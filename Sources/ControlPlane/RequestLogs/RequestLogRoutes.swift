@@ -71,14 +71,7 @@ struct RequestLogRoutes: RouteGroup {
     let member = try await services.authorizer.member(request, context, may: .requestLogRead)
     let organization = member.organizationID
     let query = QueryReader(request)
-    var filter = RequestLogTable.Filter()
-    filter.projectID = query.id("project_id", of: Project.self)
-    filter.keyID = query.id("key_id", of: APIKey.self)
-    filter.decision = query.choice("decision")
-    filter.provider = query.string("provider", .provider)
-    filter.model = query.string("model", TextRules(1...ModelPattern.longest))
-    filter.from = query.time("from")
-    filter.to = query.time("to")
+    let filter = RequestLogTable.Filter(query)
     let page = try Page(
       query, scope: "request-logs \(organization) \(filter)", sealer: services.cursors)
     let rows = try await member.reads.rows(
@@ -118,6 +111,19 @@ extension Membership {
     guard let row = rows.first else { throw Problem(.notFound) }
     let days = try RequestLogTable.retentionDays(row, plans)
     return Timestamp.now.advanced(by: -days * 86_400_000_000)
+  }
+}
+
+extension RequestLogTable.Filter {
+  /// Reads `project_id`, `key_id`, `decision`, `provider`, `model`, `from` and `to`.
+  init(_ query: QueryReader) {
+    projectID = query.id("project_id", of: Project.self)
+    keyID = query.id("key_id", of: APIKey.self)
+    decision = query.choice("decision")
+    provider = query.string("provider", .provider)
+    model = query.string("model", TextRules(1...ModelPattern.longest))
+    from = query.time("from")
+    to = query.time("to")
   }
 }
 

@@ -30,6 +30,7 @@ let entityTables: [any EntityTable.Type] = [
   APIKeyTable.self,
   APIKeyLookupTable.self,
   ProviderKeyTable.self,
+  WebhookEndpointTable.self,
   PersonalAccessTokenTable.self,
   GatewayTokenTable.self,
   CreditPurchaseTable.self,

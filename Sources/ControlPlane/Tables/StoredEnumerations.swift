@@ -10,6 +10,8 @@ extension Role: StoredAsText {}
 extension StripeEventRow.Status: StoredAsText {}
 extension PlanTier: StoredAsText {}
 extension Invitation.Status: StoredAsText {}
+extension WebhookEndpoint.DisabledReason: StoredAsText {}
+extension WebhookDelivery.Status: StoredAsText {}
 extension Rule.Effect: StoredAsText {}
 extension Rule.Match.Kind: StoredAsText {}
 extension RequestLog.Decision: StoredAsText {}

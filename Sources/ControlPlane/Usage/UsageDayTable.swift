@@ -53,8 +53,9 @@ enum UsageDayTable {
     let names = dimensions.map(\.rawValue).joined(separator: ", ")
     let texts = dimensions.map { "\($0.rawValue)::text" }.joined(separator: ", ")
     return """
-      SELECT \(fragment: Query(unchecked: texts)), sum(requests)::bigint, sum(tokens_in)::bigint, \
-      sum(tokens_out)::bigint, sum(cost_micro_usd)::bigint FROM usage_days \
+      SELECT \(fragment: Query(unchecked: texts)), sum(requests)::bigint AS requests, \
+      sum(tokens_in)::bigint AS tokens_in, sum(tokens_out)::bigint AS tokens_out, \
+      sum(cost_micro_usd)::bigint AS cost_micro_usd FROM usage_days \
       WHERE organization_id = \(organization.uuid) AND day >= \(filter.from)::date \
       AND day < \(filter.to)::date \
       AND (\(filter.projectID?.uuid)::uuid IS NULL OR project_id = \(filter.projectID?.uuid)) \

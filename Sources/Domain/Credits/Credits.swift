@@ -26,75 +26,91 @@ package struct Credits: Equatable, Sendable, Codable {
     case debtToldIn = "debt_told_in"
   }
 
+  /// Nothing is changed by an event that does not fit.
   mutating func evolve(_ event: CreditsEvent, _ metadata: EventMetadata) throws(FoldError) {
-    let before = event.purchaseID.flatMap { purchases[$0]?.standingUnits } ?? 0
-    switch event {
-    case .purchaseStarted(let started):
-      try settle(started.purchaseID, started.order, .pending, metadata)
-    case .purchased(let purchased):
-      try settle(purchased.purchaseID, purchased.order, .paid, metadata)
-    case .purchaseFailed(let failed):
-      try settle(failed.purchaseID, failed.order, .failed, metadata)
-    case .refunded(let refunded):
-      try update(refunded.purchaseID, metadata) { $0.refundedAmount = refunded.refundedAmount }
-    case .disputeOpened(let opened):
-      try update(opened.purchaseID, metadata) {
-        $0.disputes[opened.disputeID] = .init(amount: opened.amount, outcome: nil)
-      }
-    case .disputeClosed(let closed):
-      try update(closed.purchaseID, metadata) {
-        $0.disputes[closed.disputeID] = .init(amount: closed.amount, outcome: closed.outcome)
-      }
-    case .consumed: break
-    case .debtIncurred(let incurred): debtToldIn = incurred.period
-    }
+    var purchase: CreditPurchase?
+    if let id = event.purchaseID { purchase = try self.purchase(id, after: event, metadata) }
     if let change = event.change {
-      if let id = event.purchaseID, let purchase = purchases[id] {
+      let before = event.purchaseID.flatMap { purchases[$0]?.standingUnits } ?? 0
+      if let purchase {
         guard purchase.standingUnits - before == change.units else {
           throw FoldError(version: metadata.version, reason: "the units are not the purchase's")
         }
       }
-      balance += change.units
-      guard balance == change.balance else {
+      guard balance + change.units == change.balance else {
         throw FoldError(version: metadata.version, reason: "the balance is not the ledger's sum")
       }
+      balance = change.balance
     }
+    if let id = event.purchaseID, let purchase {
+      purchases[id] = purchase
+      payments[purchase.paymentID] = id
+    }
+    if case .debtIncurred(let incurred) = event { debtToldIn = incurred.period }
     version += 1
   }
 
-  /// The first that is heard of a payment, or what became of one that was pending.
-  private mutating func settle(
-    _ id: CreditPurchaseID, _ order: CreditsEvent.Order, _ payment: CreditPurchase.Payment,
-    _ metadata: EventMetadata
-  ) throws(FoldError) {
-    if purchases[id] == nil {
-      guard payments[order.paymentID] == nil else {
-        throw FoldError(version: metadata.version, reason: "the payment has a purchase already")
-      }
-      payments[order.paymentID] = id
-      purchases[id] = CreditPurchase(
-        paymentID: order.paymentID, package: order.package, logUnits: order.logUnits,
-        amount: order.amount, currency: order.currency, payment: payment,
-        createdAt: metadata.occurredAt, updatedAt: metadata.occurredAt,
-        completedAt: payment == .paid ? metadata.occurredAt : nil)
-      return
-    }
-    try update(id, metadata) {
-      $0.payment = payment
-      if payment == .paid { $0.completedAt = metadata.occurredAt }
+  /// What an event makes of its purchase.
+  private func purchase(
+    _ id: CreditPurchaseID, after event: CreditsEvent, _ metadata: EventMetadata
+  ) throws(FoldError) -> CreditPurchase? {
+    switch event {
+    case .purchaseStarted(let started):
+      return try purchase(id, started.order, .pending, metadata)
+    case .purchased(let purchased):
+      return try purchase(id, purchased.order, .paid, metadata)
+    case .purchaseFailed(let failed):
+      return try purchase(id, failed.order, .failed, metadata)
+    case .refunded(let refunded):
+      var purchase = try known(id, metadata)
+      purchase.refundedAmount = refunded.refundedAmount
+      return purchase
+    case .disputeOpened(let opened):
+      var purchase = try known(id, metadata)
+      purchase.disputes[opened.disputeID] = .init(amount: opened.amount, outcome: nil)
+      return purchase
+    case .disputeClosed(let closed):
+      var purchase = try known(id, metadata)
+      purchase.disputes[closed.disputeID] = .init(amount: closed.amount, outcome: closed.outcome)
+      return purchase
+    case .consumed, .debtIncurred:
+      return nil
     }
   }
 
-  private mutating func update(
-    _ id: CreditPurchaseID, _ metadata: EventMetadata, _ change: (inout CreditPurchase) -> Void
-  ) throws(FoldError) {
+  /// The first that is heard of a payment, or what became of one that was pending.
+  private func purchase(
+    _ id: CreditPurchaseID, _ order: CreditsEvent.Order, _ payment: CreditPurchase.Payment,
+    _ metadata: EventMetadata
+  ) throws(FoldError) -> CreditPurchase {
+    guard payments[order.paymentID].map({ $0 == id }) ?? (purchases[id] == nil) else {
+      throw FoldError(version: metadata.version, reason: "the payment has another purchase")
+    }
+    let completedAt = payment == .paid ? metadata.occurredAt : nil
     guard purchases[id] != nil else {
+      return CreditPurchase(
+        paymentID: order.paymentID, package: order.package, logUnits: order.logUnits,
+        amount: order.amount, currency: order.currency, payment: payment,
+        createdAt: metadata.occurredAt, updatedAt: metadata.occurredAt, completedAt: completedAt)
+    }
+    var purchase = try known(id, metadata)
+    purchase.payment = payment
+    purchase.completedAt = completedAt
+    return purchase
+  }
+
+  /// A purchase to which something happens.
+  private func known(
+    _ id: CreditPurchaseID, _ metadata: EventMetadata
+  ) throws(FoldError) -> CreditPurchase {
+    guard var purchase = purchases[id] else {
       throw FoldError(version: metadata.version, reason: "the purchase does not exist")
     }
-    change(&purchases[id]!)
-    purchases[id]!.version += 1
-    purchases[id]!.updatedAt = metadata.occurredAt
+    purchase.version += 1
+    purchase.updatedAt = metadata.occurredAt
+    return purchase
   }
+
 }
 
 // MARK: Commands and decide

@@ -19,6 +19,8 @@ package enum Permission: String, Sendable, CaseIterable {
   case apiKeyWrite = "api_key:write"
   case providerKeyRead = "provider_key:read"
   case providerKeyWrite = "provider_key:write"
+  case webhookRead = "webhook:read"
+  case webhookWrite = "webhook:write"
   case onboardingWrite = "onboarding:write"
   case planWrite = "plan:write"
   case auditRead = "audit:read"
@@ -32,14 +34,14 @@ package enum Permission: String, Sendable, CaseIterable {
   package var roles: [Role] {
     switch self {
     case .organizationRead, .memberRead, .projectRead, .ruleRead, .apiKeyRead, .providerKeyRead,
-      .auditRead, .requestLogRead, .eventRead, .usageRead, .creditsRead:
+      .webhookRead, .auditRead, .requestLogRead, .eventRead, .usageRead, .creditsRead:
       Role.allCases
     case .organizationWrite, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
       .serviceTokenWrite:
       [.owner, .admin]
     case .organizationArchive, .ownershipTransfer: [.owner]
     case .projectWrite, .panicModeWrite, .ruleWrite, .apiKeyWrite, .providerKeyWrite,
-      .onboardingWrite:
+      .webhookWrite, .onboardingWrite:
       [.owner, .admin, .developer]
     case .planWrite, .billingWrite: [.owner, .billing]
     }
@@ -53,8 +55,8 @@ package enum Permission: String, Sendable, CaseIterable {
       true
     case .organizationWrite, .organizationArchive, .ownershipTransfer,
       .memberRead, .memberWrite, .invitationRead, .invitationWrite, .serviceTokenRead,
-      .serviceTokenWrite, .onboardingWrite, .planWrite, .auditRead, .eventRead, .usageRead,
-      .creditsRead, .billingWrite:
+      .serviceTokenWrite, .webhookRead, .webhookWrite, .onboardingWrite, .planWrite, .auditRead,
+      .eventRead, .usageRead, .creditsRead, .billingWrite:
       false
     }
   }

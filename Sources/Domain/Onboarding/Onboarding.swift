@@ -177,7 +177,8 @@ extension WorkspaceEvent {
       .project(.panicModeEnabled),
       .project(.panicModeDisabled), .project(.archived), .rule, .apiKey(.renamed),
       .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked),
-      .providerKey(.rewrapped), .providerKey(.deleted), .plan, .onboarding(.advanced),
+      .providerKey(.rewrapped), .providerKey(.deleted), .webhookEndpoint, .plan,
+      .onboarding(.advanced),
       .onboarding(.completed), .onboarding(.dismissed), .onboarding(.resumed), .account,
       .gatewayToken, .credits, .usage(.thresholdReached), .billing:
       nil

@@ -10,9 +10,8 @@ extension Workspace {
     case .credits, .usage, .billing: return actor.kind == .system
     // Whoever holds the token that was sent is no member yet.
     case .invitation(.accept), .invitation(.decline): return true
-    case .organization, .project, .rule, .apiKey, .providerKey, .member, .invitation, .serviceToken,
-      .plan,
-      .onboarding:
+    case .organization, .project, .rule, .apiKey, .providerKey, .webhookEndpoint, .member,
+      .invitation, .serviceToken, .plan, .onboarding:
       break
     }
     guard organization != nil, let id = actor.id else { return true }

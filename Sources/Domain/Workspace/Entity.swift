@@ -12,6 +12,7 @@ package enum Entity: Hashable, Sendable {
   case ruleSet(ProjectID)
   case apiKey(APIKeyID)
   case providerKey(ProviderKeyID)
+  case webhookEndpoint(WebhookEndpointID)
   case account(UserID)
   case personalAccessToken(PersonalAccessTokenID)
   case gatewayToken(GatewayTokenID)
@@ -28,6 +29,7 @@ package enum Entity: Hashable, Sendable {
     case serviceToken = "service_token"
     case ruleSet = "rule_set"
     case providerKey = "provider_key"
+    case webhookEndpoint = "webhook_endpoint"
     case personalAccessToken = "personal_access_token"
     case gatewayToken = "gateway_token"
     case creditPurchase = "credit_purchase"
@@ -44,6 +46,7 @@ package enum Entity: Hashable, Sendable {
     case .ruleSet: .ruleSet
     case .apiKey: .apiKey
     case .providerKey: .providerKey
+    case .webhookEndpoint: .webhookEndpoint
     case .account: .account
     case .personalAccessToken: .personalAccessToken
     case .gatewayToken: .gatewayToken
@@ -64,6 +67,7 @@ package enum Entity: Hashable, Sendable {
     case .ruleSet(let id): id.uuid
     case .apiKey(let id): id.uuid
     case .providerKey(let id): id.uuid
+    case .webhookEndpoint(let id): id.uuid
     case .account(let id): id.uuid
     case .personalAccessToken(let id): id.uuid
     case .gatewayToken(let id): id.uuid
@@ -85,6 +89,7 @@ package enum Entity: Hashable, Sendable {
     case .ruleSet(let id): id.description
     case .apiKey(let id): id.description
     case .providerKey(let id): id.description
+    case .webhookEndpoint(let id): id.description
     case .account(let id): id.description
     case .personalAccessToken(let id): id.description
     case .gatewayToken(let id): id.description
@@ -107,6 +112,7 @@ extension Entity.Kind {
     case .rule: RuleID(uuid).description
     case .apiKey: APIKeyID(uuid).description
     case .providerKey: ProviderKeyID(uuid).description
+    case .webhookEndpoint: WebhookEndpointID(uuid).description
     case .personalAccessToken: PersonalAccessTokenID(uuid).description
     case .gatewayToken: GatewayTokenID(uuid).description
     case .creditPurchase: CreditPurchaseID(uuid).description

@@ -33,6 +33,8 @@ package enum Rejection: Error, Equatable, Sendable {
   case providerMissing(ProviderMissing)
   /// A project has keys for as many providers as it may have.
   case tooManyProviderKeys(Int)
+  /// The workspace has as many webhook endpoints as it may have.
+  case tooManyWebhookEndpoints(Int)
   /// Something is there, and the caller did not say that they know of it.
   case versionRequired(Entity.Kind)
   /// Another rule in the same place is about the same, and says the same or the opposite.

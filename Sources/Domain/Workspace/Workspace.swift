@@ -14,6 +14,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var rules: [RuleID: Rule] = [:]
   package private(set) var apiKeys: [APIKeyID: APIKey] = [:]
   package private(set) var providerKeys: [ProviderKeyID: ProviderKey] = [:]
+  package private(set) var webhookEndpoints: [WebhookEndpointID: WebhookEndpoint] = [:]
   package private(set) var invitations: [InvitationID: Invitation] = [:]
   package private(set) var serviceTokens: [ServiceTokenID: ServiceToken] = [:]
   /// Nil until the workspace is on a plan.
@@ -38,6 +39,7 @@ package struct Workspace: Equatable, Sendable, Codable {
     case gatewayTokens = "gateway_tokens"
     case apiKeys = "api_keys"
     case providerKeys = "provider_keys"
+    case webhookEndpoints = "webhook_endpoints"
   }
 }
 
@@ -92,6 +94,8 @@ extension Workspace {
       try APIKey.evolve(&apiKeys[event.keyID], event, metadata)
     case .providerKey(let event):
       try ProviderKey.evolve(&providerKeys[event.keyID], event, metadata)
+    case .webhookEndpoint(let event):
+      try WebhookEndpoint.evolve(&webhookEndpoints[event.endpointID], event, metadata)
     case .plan(let event):
       try touchOrganization(metadata)
       plan = WorkspacePlan(event, metadata)
@@ -136,6 +140,7 @@ extension Workspace {
     case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
     case .apiKey(let id): apiKeys[id]?.version
     case .providerKey(let id): providerKeys[id]?.version
+    case .webhookEndpoint(let id): webhookEndpoints[id]?.version
     case .account: account?.version
     case .personalAccessToken(let id): account?.tokens[id]?.version
     case .gatewayToken(let id): gatewayTokens[id]?.version

@@ -8,6 +8,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
   case rule(RuleCommand)
   case apiKey(APIKeyCommand)
   case providerKey(ProviderKeyCommand)
+  case webhookEndpoint(WebhookEndpointCommand)
   case plan(PlanCommand)
   case onboarding(OnboardingCommand)
   case account(AccountCommand)
@@ -27,6 +28,7 @@ package enum WorkspaceCommand: Equatable, Sendable {
     case .rule(let command): command.entity
     case .apiKey(let command): .apiKey(command.keyID)
     case .providerKey(let command): .providerKey(command.keyID)
+    case .webhookEndpoint(let command): .webhookEndpoint(command.endpointID)
     case .account(let command): command.entity(in: organization)
     case .gatewayToken(let command): .gatewayToken(command.tokenID)
     case .credits, .usage: .credits(organization)
@@ -37,7 +39,8 @@ package enum WorkspaceCommand: Equatable, Sendable {
   package var claimedSlug: String? {
     switch self {
     case .organization(let command): command.claimedSlug
-    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey, .plan,
+    case .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
+      .webhookEndpoint, .plan,
       .onboarding, .account, .gatewayToken, .credits, .usage, .billing:
       nil
     }
@@ -66,6 +69,7 @@ extension Workspace {
       case .rule(let command): try decide(command, in: context)
       case .apiKey(let command): try decide(command, in: context)
       case .providerKey(let command): try decide(command, in: context)
+      case .webhookEndpoint(let command): try decide(command, in: context)
       case .plan(let command): try decide(command, in: context)
       case .onboarding(let command): try decide(command)
       case .account(let command): try decide(command)

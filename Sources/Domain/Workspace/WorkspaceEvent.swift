@@ -8,6 +8,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case rule(RuleEvent)
   case apiKey(APIKeyEvent)
   case providerKey(ProviderKeyEvent)
+  case webhookEndpoint(WebhookEndpointEvent)
   case plan(PlanEvent)
   case onboarding(OnboardingEvent)
   case account(AccountEvent)
@@ -27,6 +28,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .rule(let event): .rule(event.ruleID)
     case .apiKey(let event): .apiKey(event.keyID)
     case .providerKey(let event): .providerKey(event.keyID)
+    case .webhookEndpoint(let event): .webhookEndpoint(event.endpointID)
     case .account(let event): event.entity(in: organization)
     case .gatewayToken(let event): .gatewayToken(event.tokenID)
     case .credits(let event): event.purchaseID.map { .creditPurchase($0) } ?? .credits(organization)
@@ -41,7 +43,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     switch self {
     case .credits, .usage: true
     case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
-      .plan, .onboarding, .account, .gatewayToken, .billing:
+      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .billing:
       onboardingFact != nil
     }
   }
@@ -82,6 +84,7 @@ extension WorkspaceEvent {
     RuleEvent.payloadTypes,
     APIKeyEvent.payloadTypes,
     ProviderKeyEvent.payloadTypes,
+    WebhookEndpointEvent.payloadTypes,
     PlanEvent.payloadTypes,
     OnboardingEvent.payloadTypes,
     AccountEvent.payloadTypes,
@@ -105,6 +108,7 @@ extension WorkspaceEvent {
     case .rule(let event): event.payload
     case .apiKey(let event): event.payload
     case .providerKey(let event): event.payload
+    case .webhookEndpoint(let event): event.payload
     case .plan(let event): event.payload
     case .onboarding(let event): event.payload
     case .account(let event): event.payload

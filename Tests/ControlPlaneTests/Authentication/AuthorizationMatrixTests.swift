@@ -27,6 +27,11 @@ import Testing
     case "createApiKey", "changeApiKey": #"{"name":"B"}"#
     case "rotateApiKey": #"{"grace_seconds":60}"#
     case "setProviderKey": #"{"key":"sk-\#(World.mark)-2"}"#
+    case "createWebhookEndpoint": #"{"url":"https://\#(World.mark).example/hooks"}"#
+    case "changeWebhookEndpoint": #"{"description":"B"}"#
+    case "rotateWebhookSecret": #"{"overlap_seconds":60}"#
+    case "enableWebhookEndpoint": #"{"skip_missed":true}"#
+    case "replayWebhookEvents": #"{"from_position":1}"#
     case "setPanicMode": #"{"enabled":true,"reason":"A leak"}"#
     case "changeMemberRole": #"{"role":"developer"}"#
     case "transferOwnership": #"{"user_id":"\#(world.target)"}"#
@@ -197,7 +202,11 @@ struct World: Sendable {
   let serviceToken: String
   let rule: String
   let apiKey: String
+  let purchase: CreditPurchaseID
   let log: String
+  let webhookEndpoint: String
+  /// Of a ping to it.
+  let delivered: String
   /// A viewer whom others look at and change.
   let target: UserID
   let members: [Role: TestClient]
@@ -248,10 +257,25 @@ struct World: Sendable {
     let connected = try await owner.put(
       "\(path)/projects/\(project)/provider-keys/openai", #"{"key":"sk-\#(Self.mark)-1"}"#)
     #expect(connected.status == 201, "\(connected.text)")
+    purchase = CreditPurchaseID(Identifiers.next())
+    let order = PurchaseOrder(
+      purchaseID: purchase, paymentID: "pi_\(Self.mark)", package: CreditPackage.all[0],
+      amount: 1500, currency: "usd")
+    _ = try await plane.handle(.credits(.complete(order)), in: id, by: .system)
     let record = EvidenceRecord(project: project, model: Self.mark)
     log = record.id
     let reported = try await gateway.post("/v1/dataplane/request-logs", "[\(record.text)]")
     #expect(try reported.json["accepted"]?.integer == 1, "\(reported.text)")
+    let hooked = try await owner.post(
+      "\(path)/webhook-endpoints",
+      #"{"url":"https://hooks.example/","description":"\#(Self.mark)"}"#)
+    webhookEndpoint = try #require(hooked.json["id"]?.string, "\(hooked.text)")
+    let pinged = try await owner.post("\(path)/webhook-endpoints/\(webhookEndpoint):ping")
+    delivered = try #require(pinged.json["event_id"]?.string, "\(pinged.text)")
+    // What the cells find does not change on its own any more.
+    while try await owner.get("\(path)/usage").json["pending"] != .integer(0) {
+      try await Task.sleep(for: .milliseconds(20))
+    }
     let other = try await stranger.makeOrganization("Other")
     let foreign = try await stranger.post(
       "\(other)/service-tokens",
@@ -267,7 +291,10 @@ struct World: Sendable {
     serviceToken = other.serviceToken
     rule = other.rule
     apiKey = other.apiKey
+    purchase = other.purchase
     log = other.log
+    webhookEndpoint = other.webhookEndpoint
+    delivered = other.delivered
     target = other.target
     members = other.members
     stranger = other.stranger
@@ -289,7 +316,9 @@ struct World: Sendable {
   ) async throws -> HTTPReply {
     let values = [
       "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
-      "provider": "openai", "event": "evt_unknown",
+      "purchase": "\(purchase)",
+      "provider": "openai", "endpoint": webhookEndpoint,
+      "event": operation.isTenant ? delivered : "evt_unknown",
       "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant
@@ -301,7 +330,9 @@ struct World: Sendable {
     let query = dryRun && !operation.isReadOnly ? "?dry_run=true" : ""
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
-      headers: ["If-Match": "*"])
+      // A stream of events that could be followed has no end.
+      headers: operation.id == "streamEvents"
+        ? ["Last-Event-ID": "9007199254740991"] : ["If-Match": "*"])
   }
 
   func eventCount() async throws -> Int64 {

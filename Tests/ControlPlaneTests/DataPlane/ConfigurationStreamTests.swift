@@ -59,6 +59,24 @@ import Testing
 
   // MARK: Followed
 
+  @Test func `an event that changes nothing for gateways leaves nobody behind`() async throws {
+    try await TestControlPlane.with { planes in
+      let organization = try await planes[0].client.makeOrganization()
+      let gateway = try await planes[0].makeGateway()
+      let position = gateway.document.position
+      let renamed = try await planes[0].client.patch(organization, #"{"name":"Other"}"#)
+      #expect((renamed["signalbox-position"].flatMap { Int64($0) } ?? 0) > position)
+      for _ in 0..<2 {
+        // The second time it is known here that the log went on.
+        try await gateway.follow()
+        try await gateway.take { !$0.events.isEmpty }
+        let data = try #require(gateway.events.last?.data)
+        #expect(try JSONValue.parse(Array(data.utf8))["position"] == .integer(position))
+        _ = try await gateway.snapshot()
+      }
+    }
+  }
+
   @Test func `a compressed snapshot is the same document, before and after a change`() async throws
   {
     try await TestControlPlane.with { planes in

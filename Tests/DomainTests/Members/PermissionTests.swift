@@ -24,11 +24,16 @@ import Testing
     (.apiKeyWrite, [.owner, .admin, .developer]),
     (.providerKeyRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.providerKeyWrite, [.owner, .admin, .developer]),
+    (.webhookRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.webhookWrite, [.owner, .admin, .developer]),
     (.onboardingWrite, [.owner, .admin, .developer]),
     (.planWrite, [.owner, .billing]),
     (.auditRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.eventRead, [.owner, .admin, .developer, .billing, .viewer]),
     (.requestLogRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.usageRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.creditsRead, [.owner, .admin, .developer, .billing, .viewer]),
+    (.billingWrite, [.owner, .billing]),
   ]
 
   /// Which roles somebody with a role may give and take, by hand too.

@@ -1,0 +1,126 @@
+import Domain
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import JSON
+import NIOCore
+import Postgres
+
+/// `…/request-logs:export`: all records with some filters, streamed.
+struct RequestLogExportRoutes: RouteGroup {
+  let services: Services
+
+  private static let pageSize: Int64 = 2000
+  /// For the whole of it, and for each page.
+  private static let time: Duration = .seconds(3600)
+  private static let pageTime: Duration = .seconds(10)
+
+  private enum Format: String, CaseIterable {
+    case ndjson, csv
+
+    var mediaType: String {
+      switch self {
+      case .ndjson: "application/x-ndjson"
+      case .csv: "text/csv; charset=utf-8; header=present"
+      }
+    }
+  }
+
+  func add(to router: APIRouter) {
+    router.get("/v1/organizations/{organization}/request-logs:export", use: export)
+  }
+
+  private func export(request: Request, context: APIContext) async throws -> Response {
+    let member = try await services.authorizer.member(request, context, may: .requestLogRead)
+    let query = QueryReader(request)
+    let format = query.choice("format", of: Format.self) ?? .ndjson
+    let filter = RequestLogTable.Filter(query)
+    try query.finish()
+    let start = Pages(
+      organization: member.organizationID, filter: filter,
+      oldest: try await member.oldestEvidence(services.plans), reads: member.reads)
+    let name = "request-logs-\(member.organizationID).\(format.rawValue)"
+    var response = Response(
+      status: .ok,
+      headers: [
+        .contentType: format.mediaType, .cacheControl: "no-store",
+        .contentDisposition: "attachment; filename=\"\(name)\"",
+      ])
+    response.body = ResponseBody { writer in
+      var pages = start
+      if format == .csv { try await writer.write(ByteBuffer(string: RequestLogCSV.header)) }
+      do {
+        while let page = try await pages.next() {
+          try await writer.write(Self.lines(page, format, pages.organization))
+        }
+      } catch let error as PostgresError {
+        // The status is sent already: JSON has a last line for it, CSV has none and ends before its end.
+        guard format == .ndjson else { throw error }
+        try await writer.write(ByteBuffer(bytes: Self.failure(error)))
+      }
+      try await writer.finish(nil)
+    }
+    return response
+  }
+
+  /// Away from the event loop, whose other connections would have to wait.
+  private static func lines(
+    _ page: Rows, _ format: Format, _ organization: OrganizationID
+  ) async throws -> ByteBuffer {
+    try await withTaskExecutorPreference(globalConcurrentExecutor) {
+      var buffer = ByteBuffer()
+      for row in page {
+        let log = try RequestLogRow(row).log.json(organizationID: organization)
+        switch format {
+        case .ndjson: buffer.writeBytes(log.bytes() + [UInt8(ascii: "\n")])
+        case .csv: buffer.writeString(RequestLogCSV.line(log))
+        }
+      }
+      return buffer
+    }
+  }
+
+  private static func failure(_ error: PostgresError) -> [UInt8] {
+    let kind = error.problem.kind
+    var problem = JSONObject()
+    problem.set("code", kind.code)
+    problem.set("title", kind.title)
+    var line = JSONObject()
+    line.set("error", problem)
+    return line.bytes() + [UInt8(ascii: "\n")]
+  }
+
+  /// One page after the other, so that memory does not grow with what is exported.
+  private struct Pages: Sendable {
+    let organization: OrganizationID
+    let filter: RequestLogTable.Filter
+    let oldest: Timestamp
+    let reads: Reads
+
+    private var last: RequestLogID?
+    private var isOver = false
+    private let end = ContinuousClock.now + RequestLogExportRoutes.time
+
+    init(
+      organization: OrganizationID, filter: RequestLogTable.Filter, oldest: Timestamp, reads: Reads
+    ) {
+      self.organization = organization
+      self.filter = filter
+      self.oldest = oldest
+      self.reads = reads
+    }
+
+    mutating func next() async throws -> Rows? {
+      guard !isOver else { return nil }
+      let query = RequestLogTable.list(
+        in: organization, filter, since: oldest, after: last,
+        limit: RequestLogExportRoutes.pageSize)
+      let rows = try await reads.extended(to: min(end, .now + RequestLogExportRoutes.pageTime))
+        .rows(query)
+      isOver = rows.count < Int(RequestLogExportRoutes.pageSize)
+      guard let row = rows.last else { return nil }
+      last = RequestLogID(try row.decode(UUID.self, column: "log_id"))
+      return rows
+    }
+  }
+}

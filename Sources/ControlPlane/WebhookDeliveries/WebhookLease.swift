@@ -1,0 +1,188 @@
+import Cryptography
+import Domain
+import EventStore
+import FoundationEssentials
+import Postgres
+
+/// The right to send to one endpoint, which nobody else has for as long as it lasts. No transaction is open while something is
+/// sent. Times are the database's: replicas' clocks may differ.
+struct WebhookLease: Hashable, Sendable {
+  /// Longer than an attempt takes, and what it takes to write down how it went.
+  static let length: Duration = .seconds(30)
+  private static let seconds = length.components.seconds
+
+  let id: UUID
+  let organizationID: OrganizationID
+  let endpointID: WebhookEndpointID
+
+  /// Rows of endpoints that are due and are leased from now on, for as many as there may be.
+  ///
+  /// A lease that ends later than one that is made now can is one of before a clock was set back.
+  ///
+  /// - Parameter failing: whether of those whose last attempt failed, or of the others.
+  static func claim(_ id: UUID, failing: Bool, limit: Int64) -> Query {
+    """
+    WITH due AS ( \
+    SELECT organization_id, endpoint_id FROM webhook_cursors \
+    WHERE due_at <= now() AND (failures > 0) = \(failing) \
+    AND (lease_until IS NULL OR lease_until < now() \
+    OR lease_until > now() + make_interval(secs => \(seconds))) \
+    ORDER BY due_at LIMIT \(limit) FOR UPDATE SKIP LOCKED) \
+    UPDATE webhook_cursors AS c \
+    SET lease_id = \(id), lease_until = now() + make_interval(secs => \(seconds)) FROM due \
+    WHERE c.organization_id = due.organization_id AND c.endpoint_id = due.endpoint_id \
+    RETURNING c.organization_id, c.endpoint_id
+    """
+  }
+
+  init(id: UUID, _ row: Row) throws(PostgresError) {
+    let (organizationID, endpointID) = try row.decode((UUID, UUID).self)
+    self.id = id
+    self.organizationID = OrganizationID(organizationID)
+    self.endpointID = WebhookEndpointID(endpointID)
+  }
+
+  /// What became of an attempt, as it is written down.
+  struct Report: Sendable {
+    let job: WebhookJob
+    let result: WebhookDelivery.Result
+    /// When the next attempt is made; nil when it is done, one way or the other.
+    let retryIn: Duration?
+
+    var isSuccess: Bool { result.failure == nil }
+  }
+
+  /// One transaction that writes down what became of an attempt, and says what to send next. The last statement but one gives
+  /// that, or nothing; then the lease is over.
+  ///
+  /// - Parameter goesOn: false to give the lease back whatever waits.
+  func next(after report: Report?, goesOn: Bool) -> [Query] {
+    var statements: [Query] = [
+      // What is lost with the database's power is sent twice.
+      "BEGIN", "SET LOCAL synchronous_commit = off",
+      """
+      SELECT 1 FROM webhook_cursors WHERE organization_id = \(organizationID.uuid) \
+      AND endpoint_id = \(endpointID.uuid) FOR UPDATE
+      """,
+    ]
+    if let report {
+      statements += [
+        record(report),
+        """
+        UPDATE webhook_cursors \
+        SET failures = CASE WHEN \(report.isSuccess) THEN 0 ELSE failures + 1 END WHERE \(fragment: isOurs)
+        """,
+      ]
+    }
+    return statements + [
+      """
+      UPDATE webhook_cursors \
+      SET due_at = (SELECT min(d.next_attempt_at) \(fragment: eligible)) WHERE \(fragment: isOurs)
+      """,
+      """
+      UPDATE webhook_cursors SET \
+      lease_id = CASE WHEN due_at <= now() AND \(goesOn) THEN lease_id END, \
+      lease_until = CASE WHEN due_at <= now() AND \(goesOn) \
+      THEN now() + make_interval(secs => \(Self.seconds)) END WHERE \(fragment: isOurs)
+      """,
+      """
+      SELECT d.event_id, d.position, d.event_type, d.attempts, d.created_at, e.url, e.secret, \
+      e.secret_key_version, e.former_secret, e.former_secret_key_version, e.former_secret_until \
+      \(fragment: eligible) \
+      AND d.next_attempt_at <= now() AND EXISTS ( \
+      SELECT FROM webhook_cursors WHERE \(fragment: isOurs)) \
+      ORDER BY d.position NULLS FIRST LIMIT 1
+      """,
+      "COMMIT",
+    ]
+  }
+
+  /// One transaction that gives the lease back, as if nothing had been tried.
+  var giveBack: [Query] {
+    [
+      """
+      UPDATE webhook_cursors SET lease_id = NULL, lease_until = NULL WHERE \(fragment: isOurs)
+      """
+    ]
+  }
+
+  private var isOurs: Query {
+    """
+    webhook_cursors.organization_id = \(organizationID.uuid) \
+    AND webhook_cursors.endpoint_id = \(endpointID.uuid) AND webhook_cursors.lease_id = \(id)
+    """
+  }
+
+  /// Deliveries that may be sent once they are due. What is behind one that has failed once waits for its second attempt; when
+  /// that fails, too, the endpoint is ill or the event is, and those behind it go on without it. To one that is disabled only
+  /// pings are sent.
+  private var eligible: Query {
+    """
+    FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (organization_id, endpoint_id) \
+    WHERE d.organization_id = \(organizationID.uuid) AND d.endpoint_id = \(endpointID.uuid) \
+    AND d.status = 'pending' AND (d.position IS NULL OR e.disabled_at IS NULL AND NOT EXISTS ( \
+    SELECT FROM webhook_deliveries AS b \
+    WHERE b.organization_id = d.organization_id AND b.endpoint_id = d.endpoint_id \
+    AND b.status = 'pending' AND b.attempts = 1 AND b.position < d.position))
+    """
+  }
+
+  /// A success counts whoever has the lease by now: it need not be sent again.
+  private func record(_ report: Report) -> Query {
+    let result = report.result
+    let status: WebhookDelivery.Status =
+      report.isSuccess ? .delivered : report.retryIn == nil ? .dead : .pending
+    let retryIn = report.retryIn.map { Int64($0 / .milliseconds(1)) }
+    return """
+      UPDATE webhook_deliveries AS d SET status = \(status.rawValue), attempts = attempts + 1, \
+      next_attempt_at = now() + \(retryIn)::bigint * interval '1 millisecond', \
+      last_attempt_at = \(TimestampTZ(result.at)), \
+      response_status = \(result.responseStatus.map { Int32($0) }), \
+      response_excerpt = \(result.responseExcerpt), failure = \(result.failure), \
+      duration_ms = \(result.duration), \
+      finished_at = CASE WHEN \(status == .pending) THEN NULL ELSE now() END \
+      WHERE d.organization_id = \(organizationID.uuid) AND d.endpoint_id = \(endpointID.uuid) \
+      AND d.event_id = \(report.job.id.uuid) AND d.status = 'pending' \
+      AND (\(report.isSuccess) OR d.attempts = \(Int32(report.job.attempts)) AND EXISTS ( \
+      SELECT FROM webhook_cursors WHERE \(fragment: isOurs)))
+      """
+  }
+}
+
+/// What is to be sent next.
+struct WebhookJob: Sendable {
+  let id: EventID
+  /// Nil for a ping.
+  let position: Int64?
+  let eventType: String
+  /// How many there have been before.
+  let attempts: Int
+  let createdAt: Timestamp
+  let url: String
+  /// What it is signed with, sealed.
+  let secrets: [SealedKey]
+
+  var isPing: Bool { position == nil }
+
+  init(_ row: Row, now: Timestamp) throws(PostgresError) {
+    let (
+      id, position, eventType, attempts, createdAt, url, secret, keyVersion, formerSecret,
+      formerKeyVersion, formerUntil
+    ) = try row.decode(
+      (
+        UUID, Int64?, String, Int32, TimestampTZ, String, [UInt8], Int64, [UInt8]?, Int64?,
+        TimestampTZ?
+      ).self)
+    self.id = EventID(id)
+    self.position = position
+    self.eventType = eventType
+    self.attempts = Int(attempts)
+    self.createdAt = Timestamp(createdAt)
+    self.url = url
+    var secrets = [SealedKey(bytes: secret, keyVersion: keyVersion)]
+    if let formerSecret, let formerKeyVersion, let formerUntil, now < Timestamp(formerUntil) {
+      secrets.append(SealedKey(bytes: formerSecret, keyVersion: formerKeyVersion))
+    }
+    self.secrets = secrets
+  }
+}

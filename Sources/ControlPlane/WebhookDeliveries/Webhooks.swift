@@ -1,0 +1,41 @@
+import EventStore
+import Logging
+package import NIOSSL
+import Postgres
+
+/// How webhooks are sent: what tests and development choose for themselves.
+package struct Webhooks: Sendable {
+  package static let production = Webhooks()
+
+  package var targets = TargetPolicy()
+  package var resolver: any HostResolver = SystemResolver()
+  /// Nil to believe those whom the system's certificate authorities vouch for.
+  package var tls: TLSConfiguration?
+  /// For one attempt.
+  package var timeLimit = WebhookClient.timeLimit
+
+  package init(targets: TargetPolicy = TargetPolicy()) {
+    self.targets = targets
+  }
+
+  /// What sends them in one process.
+  struct Deliveries {
+    let store: WebhookStore
+    let workers: WebhookWorkers
+    /// Raised when there is something to send.
+    let work: BroadcastSignal
+  }
+
+  /// - Parameter log: raised when something was appended.
+  func deliveries(
+    pool: Pool, services: Services, log: BroadcastSignal, metrics: Metrics, logger: Logger
+  ) -> Deliveries {
+    let (store, work) = (WebhookStore(pool: pool), BroadcastSignal())
+    let client = WebhookClient(
+      policy: targets, resolver: resolver, tls: tls, timeLimit: timeLimit)
+    let workers = WebhookWorkers(
+      store: store, sender: WebhookSender(client: client, vault: services.webhookSecrets),
+      commands: services.commands, log: log, work: work, metrics: metrics, logger: logger)
+    return Deliveries(store: store, workers: workers, work: work)
+  }
+}

@@ -1,0 +1,231 @@
+import Domain
+import FoundationEssentials
+import JSON
+import Postgres
+import Support
+import Testing
+
+@testable import ControlPlane
+
+@Suite struct UsageOutcomeTests {
+  // MARK: Refused
+
+  @Test(arguments: [
+    ("period=2026-13", "period"), ("period=november", "period"), ("group_by=", "group_by"),
+    ("group_by=day,day", "group_by"), ("group_by=hour", "group_by"),
+    ("decision=maybe", "decision"), ("project_id=org_1", "project_id"), ("from=2026", "from"),
+  ])
+  func `a question that makes no sense names its parameter`(query: String, parameter: String)
+    async throws
+  {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let reply = try await world.owner.get("\(world.path)/usage?\(query)")
+    #expect(reply.status == 422, "\(reply.text)")
+    #expect(
+      try reply.json["errors"]?.array?.first?["parameter"]?.string == parameter, "\(reply.text)")
+  }
+
+  @Test func `nobody sees what another workspace uses`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let stranger = try await world.plane.makeUser().client
+    #expect(try await stranger.get("\(world.path)/usage").status == 404)
+  }
+
+  // MARK: Counted
+
+  @Test func `what is reported is counted once, and what is blocked is not`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let records = (0..<20).map { number in
+      EvidenceRecord(project: world.project, model: number % 2 == 0 ? "gpt-4o" : "gpt-4o-mini")
+        .with("decision", number < 5 ? #""block""# : #""allow""#).with("reason", #""model""#)
+        .with("cost_micro_usd", "100").with("tokens_in", "7")
+    }
+    let first = try await world.report(records)
+    #expect(try first.remaining == [135], "\(first.text)")
+    // The same again, and one more.
+    let again = try await world.report(records + [EvidenceRecord(project: world.project)])
+    #expect(try again.remaining == [134], "\(again.text)")
+    let usage = try await world.settledUsage("?group_by=model,decision")
+    #expect(usage.counts == [16, 0, 0])
+    #expect(usage["capacity"]?["remaining"] == .integer(134))
+    #expect(usage["capacity"]?["included_used"] == .integer(16))
+    #expect(usage["projects"]?.array?.first?["project_id"]?.string == world.project)
+    #expect(usage["projects"]?.array?.first?["cost_micro_usd"] == .integer(1500))
+    let sums = (usage["data"]?.array ?? []).map {
+      "\($0["model"]?.string ?? "") \($0["decision"]?.string ?? "") \($0["requests"]?.integer ?? 0) \($0["tokens_in"]?.integer ?? 0)"
+    }
+    #expect(
+      sums == [
+        "gpt-4o allow 8 49", "gpt-4o block 3 21", "gpt-4o-mini allow 8 56",
+        "gpt-4o-mini block 2 14",
+      ])
+    let days = try await world.owner.get("\(world.path)/usage?decision=block").json
+    #expect(days["data"]?.array?.count == 1)
+    #expect(days["data"]?.array?.first?["requests"] == .integer(5))
+    #expect(days["data"]?.array?.first?["day"]?.string == String(Timestamp.now.rfc3339.prefix(10)))
+  }
+
+  @Test func `the first request is a step of onboarding`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    _ = try await world.report([EvidenceRecord(project: world.project)])
+    _ = try await world.settledUsage()
+    let steps = try await world.owner.get("\(world.path)/onboarding").json["steps"]?.array
+    let step = steps?.first { $0["step"]?.string == "first_request_seen" }
+    #expect(step?["done_at"]?.string != nil, "\(String(describing: steps))")
+  }
+
+  @Test func `a month that is over keeps what it was`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let organization = try #require(
+      OrganizationID(String(world.path.split(separator: "/").last ?? "")))
+    let usage = try await world.owner.get("\(world.path)/usage?period=2025-01").json
+    #expect(usage["capacity"] == .null)
+    #expect(usage.counts == [0, 0, 0])
+    #expect(usage["ends_at"]?.string == "2025-02-01T00:00:00.000000Z")
+    _ = organization
+  }
+
+  // MARK: At the boundary
+
+  @Test func `when everything is used, the evaluator and the gateways say so`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let evaluate = "\(world.path)/projects/\(world.project)/rules:evaluate"
+    let question = #"{"provider":"openai","model":"gpt-4o"}"#
+    let before = try await world.owner.post(evaluate, question).json
+    #expect(before["decision"]?.string == "allow")
+    let reply = try await world.report(
+      (0..<151).map { _ in EvidenceRecord(project: world.project) })
+    #expect(try reply.remaining == [0])
+    #expect(try await world.settledUsage().counts == [150, 0, 1])
+    let after = try await world.owner.post(evaluate, question).json
+    #expect(after["decision"]?.string == "block", "\(after)")
+    #expect(after["reason"]?.string == "quota", "\(after)")
+    let snapshot = try await world.gateway.get("/v1/dataplane/snapshot").json
+    let id = try #require(world.path.split(separator: "/").last.map(String.init))
+    let capacity = snapshot["organizations"]?[id]?["capacity"]
+    #expect(capacity?["remaining"] == .integer(0))
+    #expect(
+      capacity?["resets_at"]?.string == BillingPeriod(containing: .now).end.rfc3339)
+    let events = try await world.owner.all(
+      "\(world.path)/audit-events?action=usage.threshold_reached")
+    #expect(events.count == 2)
+  }
+
+  /// The included volume (50,000) is used but for a little, then 64 gateways report at once through two replicas, across
+  /// its end and across the end of the credits.
+  @Test func `gateways that report at once across the boundary count to the unit`() async throws {
+    try await TestControlPlane.with(replicas: 2, { $0.plans = .standard }) { planes in
+      let world = try await EvidenceWorld(planes[0])
+      let organization = try #require(
+        OrganizationID(String(world.path.split(separator: "/").last ?? "")))
+      let project = try #require(ProjectID(world.project))
+      _ = try await planes[0].handle(.plan(.change(to: .plus)), in: organization)
+      try await world.use(49_000, of: project, in: organization)
+      let order = PurchaseOrder(
+        purchaseID: CreditPurchaseID(Identifiers.next()), paymentID: "pi_boundary",
+        package: CreditPackage.all[0], amount: 1500, currency: "usd")
+      _ = try await planes[0].handle(
+        .credits(.complete(order)), in: organization, by: .system)
+      // Leaves 1,500 of 100,000.
+      _ = try await planes[1].handle(
+        .credits(.refund(paymentID: order.paymentID, refunded: 1477)), in: organization,
+        by: .system)
+      let balance = try await world.owner.get("\(world.path)/credits").json["credit_logs_balance"]?
+        .integer
+      let credits = try #require(balance)
+      let sent = try await world.reportFromEverywhere(
+        gateways: 64, batches: 3, records: 20, through: planes)
+      #expect(sent == 64 * 3 * 20)
+      let usage = try await world.settledUsage()
+      let counts = usage.counts
+      #expect(counts == [50_000, credits, 49_000 + sent - 50_000 - credits], "\(usage)")
+      let entries = try await world.owner.all("\(world.path)/credits/ledger")
+      #expect(entries.map { $0["units"]?.integer ?? 0 }.reduce(0, +) == 0)
+      #expect(
+        try await world.owner.get("\(world.path)/credits").json["credit_logs_balance"]
+          == .integer(0))
+      let differences = try await planes[0].database.withApplicationSession { session throws in
+        try Rebuild.differences(session, deadline: .now + .seconds(30))
+      }
+      #expect(differences.isEmpty, "\(differences.prefix(3))")
+    }
+  }
+}
+
+extension EvidenceWorld {
+  /// The month when nothing that was reported waits any more to be counted.
+  func settledUsage(_ query: String = "") async throws -> JSONValue {
+    for _ in 0..<400 {
+      let usage = try await owner.get("\(path)/usage\(query)").json
+      if usage["pending"] == .integer(0) { return usage }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    return try await owner.get("\(path)/usage\(query)").json
+  }
+
+  /// As if that many requests had been reported.
+  func use(_ requests: Int64, of project: ProjectID, in organization: OrganizationID) async throws {
+    let report = UUID()
+    try await plane.database.withSession { session in
+      _ = try session.execute(
+        """
+        INSERT INTO usage_reports (organization_id, report_id, project_id, requests, cost_micro_usd) \
+        VALUES (\(organization.uuid), \(report), \(project.uuid), \(requests), 0)
+        """, deadline: .soon)
+    }
+    _ = try await plane.handle(
+      .usage(
+        .record([
+          UsageReport(id: report, projectID: project, requests: requests, costMicroUSD: 0)
+        ])), in: organization, by: .system)
+  }
+
+  /// Every gateway sends each of its batches twice. Tells how many records were accepted.
+  func reportFromEverywhere(
+    gateways: Int, batches: Int, records: Int, through planes: [TestControlPlane]
+  ) async throws -> Int64 {
+    try await withThrowingTaskGroup(of: Int64.self) { group in
+      for number in 0..<gateways {
+        let client = TestClient(
+          http: planes[number % planes.count].client.http, token: gateway.token)
+        group.addTask {
+          try await report(batches: batches, records: records, from: client)
+        }
+      }
+      return try await group.reduce(0, +)
+    }
+  }
+
+  private func report(batches: Int, records: Int, from client: TestClient) async throws -> Int64 {
+    var accepted: Int64 = 0
+    for _ in 0..<batches {
+      let lines = (0..<records).map { _ in EvidenceRecord(project: project).text }
+      let body = "[\(lines.joined(separator: ","))]"
+      var sent = 0
+      while sent < 2 {
+        let reply = try await client.post("/v1/dataplane/request-logs", body)
+        if reply.status == 503 { continue }
+        accepted += try reply.outcome[0]
+        sent += 1
+      }
+    }
+    return accepted
+  }
+}
+
+extension JSONValue {
+  /// What covered the month's requests: included, credits, nothing.
+  fileprivate var counts: [Int64] {
+    ["included", "credits", "refused"].map { self["total"]?[$0]?.integer ?? -1 }
+  }
+}
+
+extension HTTPReply {
+  /// How much is left of each workspace of a batch.
+  fileprivate var remaining: [Int64] {
+    get throws {
+      guard case .object(let capacity)? = try json["capacity"] else { return [] }
+      return capacity.values.compactMap { $0["remaining"]?.integer }
+    }
+  }
+}
