@@ -26,7 +26,7 @@ final class MemberReader {
 
   /// An amount in the currency's smallest unit.
   func amount(_ name: String) throws(UnreadableMember) -> Int64 {
-    guard let number = value[name]?.integer else {
+    guard let number = value[name]?.wholeNumber else {
       throw UnreadableMember(name, "is missing, or no integer")
     }
     kept.set(key: name, number)
@@ -67,6 +67,17 @@ final class MemberReader {
     items.set("data", data)
     kept.set(key: name, items)
     return first
+  }
+}
+
+extension JSONValue {
+  /// A number without a fraction, however it is written: `15` and `15.0` are the same in JSON.
+  var wholeNumber: Int64? {
+    switch self {
+    case .integer(let number): number
+    case .real(let number): Int64(exactly: number)
+    case .null, .bool, .string, .array, .object: nil
+    }
   }
 }
 

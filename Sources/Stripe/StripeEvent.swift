@@ -47,7 +47,7 @@ package struct StripeEvent: Sendable {
     guard let type = value["type"]?.string.flatMap(Identifier.exactly) else {
       throw Malformed(pointer: "/type", reason: "must be an event's type")
     }
-    guard let created = value["created"]?.integer, 0..<253_402_300_800 ~= created else {
+    guard let created = value["created"]?.wholeNumber, 0..<253_402_300_800 ~= created else {
       throw Malformed(pointer: "/created", reason: "must be a time in seconds since the epoch")
     }
     self.id = id

@@ -52,6 +52,30 @@ extension FaultTests {
       }
     }
 
+    @Test
+    func `while the database does not answer deliveries are refused, and take effect when it does`()
+      async throws
+    {
+      try await FaultRun.with(Self.settings) { run in
+        var random = run.random
+        let organizations = try await Self.organizations(3, run.server.port)
+        let model = PaymentModel(events: 150, of: organizations, using: &random)
+        let post = PostOffice(model.deliveries(using: &random), ports: [run.server.port])
+        async let delivered: Void = post.deliverAll(clients: 8)
+        while post.delivered < post.count / 4, post.wrong.isEmpty {
+          try await Task.sleep(for: .milliseconds(5))
+        }
+        run.database.signalEverything(SIGSTOP)
+        try await Task.sleep(for: .seconds(8))
+        run.database.signalEverything(SIGCONT)
+        await delivered
+        #expect(post.wrong == [], run.hint)
+        #expect(post.repeated > 0, run.hint)
+        try await Self.settled(model, run)
+        try await Self.check(model, run, run.server)
+      }
+    }
+
     /// What the replica left behind that died is tried again by the other one.
     private static func settled(_ model: PaymentModel, _ run: FaultRun) async throws {
       let patience = ContinuousClock.now + .seconds(60)

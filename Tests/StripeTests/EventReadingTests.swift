@@ -79,6 +79,18 @@ import Testing
     #expect(event.content.subject == "sub_EXAMPLE")
   }
 
+  @Test func `a number is what it says, however it is written`() throws {
+    let text = #"""
+      {"id":"evt_1","type":"charge.refunded","created":1.0,"data":{"object":{"id":"ch_1",
+      "payment_intent":"pi_1","amount":1500.0,"amount_refunded":5e2,"currency":"usd"}}}
+      """#
+    let event = try StripeEvent(JSONValue.parse(Array(text.utf8)))
+    guard case .refund(let refund) = event.content else {
+      return #expect(Bool(false), "\(event.content)")
+    }
+    #expect((event.created, refund.amount, refund.refunded) == (1, 1500, 500))
+  }
+
   @Test func `where an object was expanded its id is read`() throws {
     let text = #"""
       {"id":"evt_1","type":"charge.dispute.created","created":1,"data":{"object":{"id":"du_1",

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import requests
 import schemathesis
+import stripe
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -27,7 +28,9 @@ from schemathesis.generation.meta import TestPhase
 
 from stage import Stage
 
-STAGE = Stage(os.environ["SIGNALBOX_URL"], os.environ["SIGNALBOX_TOKEN"])
+# Set when the server takes events of Stripe's that are signed with it.
+stripe_secret = os.environ.get("SIGNALBOX_STRIPE_WEBHOOK_SECRETS")
+STAGE = Stage(os.environ["SIGNALBOX_URL"], os.environ["SIGNALBOX_TOKEN"], stripe_secret)
 
 created = {}   # what the run itself created: id of the resource → id of its organization, or its own id
 revoked = set()   # paths of what the run revoked
@@ -76,6 +79,8 @@ def before_call(context, case, kwargs):
     if headers.mode.is_positive:
         if _name(case) == "reportLeakedTokens":
             _sign(case, kwargs)
+        if _name(case) == "receiveStripeEvent":
+            _sign_as_stripe(case, kwargs)
         if case.headers.get("Content-Encoding") == "gzip":
             kwargs["data"] = gzip.compress(_body_as_sent(case))
 
@@ -222,6 +227,11 @@ def _body_of_now(case):
         body["project_ids"] = projects[:len(body["project_ids"])] or None
     if body.get("project_id"):
         body["project_id"] = next(iter(_projects(organization)), None)
+    for member in {"success_url", "cancel_url", "return_url"} & body.keys():
+        body[member] = f"https://dashboard.example.com/{_number(body[member])}"
+    if name == "receiveStripeEvent":
+        # What else there may be has no meaning here.
+        body = {member: body[member] for member in ("id", "type", "created")}
     if name == "transferOwnership":
         body["user_id"] = STAGE.heir(organization)
     if name in ("acceptInvitation", "declineInvitation"):
@@ -333,6 +343,13 @@ def _sign(case, kwargs):
     case.headers["Github-Public-Key-Identifier"] = "contract"
     signature = key.sign(kwargs["data"], ec.ECDSA(hashes.SHA256()))
     case.headers["Github-Public-Key-Signature"] = base64.b64encode(signature).decode()
+
+
+def _sign_as_stripe(case, kwargs):
+    """As Stripe's own library does."""
+    kwargs["data"] = _body_as_sent(case)
+    body = kwargs["data"].decode(errors="replace")
+    case.headers["Stripe-Signature"] = stripe.WebhookSignature.generate_signature_header(body, stripe_secret)
 
 
 def _fresh_name(name):

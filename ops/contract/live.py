@@ -36,6 +36,8 @@ SECRETS = {
     "an API key": r"\bpk_(?:live|test)_[0-9A-Za-z]{36}\b",
     "an invitation's token": r"\bsbi_[0-9A-Za-z]{36}\b",
     "a provider key": r"\bsk-contract-",
+    "Stripe's secret key": r"\bsk_test_contract",
+    "the secret of Stripe's webhooks": r"\bwhsec_contract",
     "a webhook's secret": r"\bwhsec_[0-9A-Za-z+/]{43}=",
     "a JWT": r"\beyJ[\w-]+\.eyJ[\w-]+\.",
 }
@@ -71,6 +73,36 @@ def published(key):
         server.shutdown()
 
 
+@contextmanager
+def stripe():
+    """The URL of something that answers like Stripe's API, as far as it is asked here."""
+    class API(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            kind = "cs" if self.path == "/v1/checkout/sessions" else "bps"
+            self.answer({"id": f"{kind}_{secrets.token_hex(8)}", "url": "https://checkout.stripe.com/c/pay"})
+
+        def do_GET(self):
+            self.answer({"object": "list", "data": [{"id": "price_contract", "object": "price"}]})
+
+        def answer(self, value):
+            known = self.headers["Authorization"] == "Bearer sk_test_contract"
+            body = json.dumps(value).encode()
+            self.send_response(200 if known and self.headers["Stripe-Version"] else 401)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), API) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def wait_until_ready(base_url, server):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
@@ -88,12 +120,14 @@ def main():
     base_url = f"http://127.0.0.1:{port}"
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    with tempfile.TemporaryDirectory() as parent, published(key) as keys_url:
+    with tempfile.TemporaryDirectory() as parent, published(key) as keys_url, stripe() as stripe_url:
         os.chmod(parent, 0o755)
         directory = f"{parent}/data"
         environment = os.environ | {
             "SIGNALBOX_BOOTSTRAP_TOKEN": token, "SIGNALBOX_RATE_LIMITS": "off",
-            "SIGNALBOX_SECRET_SCANNING": "github", "SIGNALBOX_SECRET_SCANNING_KEYS_URL": keys_url}
+            "SIGNALBOX_SECRET_SCANNING": "github", "SIGNALBOX_SECRET_SCANNING_KEYS_URL": keys_url,
+            "SIGNALBOX_STRIPE_SECRET_KEY": "sk_test_contract", "SIGNALBOX_STRIPE_BASE_URL": stripe_url,
+            "SIGNALBOX_STRIPE_WEBHOOK_SECRETS": "whsec_contract"}
         environment.pop("DATABASE_URL", None)
         with open(f"{parent}/log", "wb") as log:
             server = subprocess.Popen(

@@ -4,12 +4,14 @@ The requests that are checked are all the owner's, who is a platform admin. Ever
 members to remove, invitations to accept and people to forget, none of whom the run itself goes by.
 """
 
+import json
 import re
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
 
 import requests
+import stripe
 
 INVITATION_TOKEN = re.compile(r"\bsbi_[0-9A-Za-z]{36}\b")
 BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -71,8 +73,9 @@ class Sacrifice:
 
 
 class Stage:
-    def __init__(self, base_url, token):
-        self.base_url = base_url
+    def __init__(self, base_url, token, stripe_secret=None):
+        """With the secret of Stripe's webhooks there are events of its, too."""
+        self.base_url, self.stripe_secret = base_url, stripe_secret
         self.run = secrets.token_hex(4)
         self.count = 0
         self.read_tokens = set()
@@ -87,6 +90,9 @@ class Stage:
         # Paths that name no workspace.
         self.own = {
             "getPersonalAccessToken": {"token": self.make_token()}, "getGatewayToken": {"token": gateway_token}}
+        if stripe_secret:
+            self.own["getStripeEvent"] = {"event": self.make_stripe_event("invoice.paid")}
+            self.make_customer()
         self.sacrifices = self.make_sacrifices()
         self.cursors = self.read_cursors()
 
@@ -214,6 +220,30 @@ class Stage:
         issued = self.owner.send("POST", "/v1/platform/gateway-tokens", {"name": "Contract"})
         return Person(self.base_url, issued["token"]), issued["id"]
 
+    def make_stripe_event(self, type, **object):
+        """The id of an event that Stripe has told of."""
+        event = {"id": f"evt_{self.run}_{self.next()}", "object": "event", "type": type, "created": int(time.time()),
+                 "data": {"object": object}}
+        body = json.dumps(event)
+        headers = {
+            "Content-Type": "application/json",
+            "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(body, self.stripe_secret)}
+        reply = requests.post(f"{self.base_url}/v1/webhooks/stripe", data=body, headers=headers, timeout=10)
+        if not reply.ok:
+            raise Refused(f"POST /v1/webhooks/stripe: {reply.status_code} {reply.text}")
+        return event["id"]
+
+    def make_customer(self):
+        """Something was bought for the organization, so that there is a portal."""
+        self.make_purchase(self.place["organization"])
+
+    def make_purchase(self, organization):
+        number = self.next()
+        return self.make_stripe_event(
+            "checkout.session.completed", id=f"cs_{self.run}_{number}", mode="payment", payment_status="paid",
+            payment_intent=f"pi_{self.run}_{number}", amount_total=1500, currency="usd", customer=f"cus_{self.run}",
+            client_reference_id=organization, metadata={"package": "credits_15"})
+
     def make_token(self):
         return self.owner.create("/v1/me/tokens", {"name": "Contract"})
 
@@ -264,6 +294,8 @@ class Stage:
             "listWebhookEndpoints": f"{organization}/webhook-endpoints",
             "listWebhookDeliveries": f"{organization}/webhook-endpoints/{self.place['endpoint']}/deliveries",
         }
+        if self.stripe_secret:
+            lists["listStripeEvents"] = "/v1/platform/stripe-events"
         return {
             name: self.owner.send("GET", path, params={"limit": 1})["next_cursor"]
             for name, path in lists.items()}
@@ -362,6 +394,9 @@ class Stage:
             "rotateApiKey": Sacrifice(to_be_changed),
             "revokeApiKey": Sacrifice(keyed, times=2),
             "createApiKey": Sacrifice(lambda: to_be_filled("plus"), times=10),
+            # A dead letter, which stays one.
+            "replayStripeEvent": Sacrifice(
+                lambda: {"event": self.make_purchase("org_00000000000000000000000000")}, times=4),
             # In one place there is one rule about one thing.
             "createRule": Sacrifice(lambda: to_be_filled("business"), times=2),
             "reportLeakedTokens": Sacrifice(to_be_found, times=2),

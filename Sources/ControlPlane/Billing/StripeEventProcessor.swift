@@ -12,7 +12,7 @@ import Stripe
 /// 3. What became of it is written down. An event that asks for something about a payment that nobody knows is parked.
 /// 4. Whoever makes a payment known tries those that wait for it.
 ///
-/// No event is left waiting (decision 0011): one that waits was committed (1) before its command was refused (2), and it
+/// No event is left waiting (decision 0013): one that waits was committed (1) before its command was refused (2), and it
 /// was refused because the log did not have the payment yet. Whoever appended the payment looks for those that wait
 /// afterwards (4), and so finds it. Whoever dies in between leaves an event that is `received`, and is tried again.
 struct StripeEventProcessor: Sendable {
