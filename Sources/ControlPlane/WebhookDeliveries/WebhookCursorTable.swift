@@ -36,12 +36,14 @@ enum WebhookCursorTable {
   /// An endpoint that does not keep up has so many deliveries waiting, and the rest in the log.
   static let mostPending: Int64 = 1000
 
-  /// One row: the log's end. Then those workspaces with endpoints to which something happened behind a position.
-  static func workspacesWithNews(after position: Int64, upTo end: Int64) -> Query {
+  /// The log's end in every row, and in each one of those workspaces with endpoints to which something happened behind a
+  /// position; null in the only one when there is none.
+  static func workspacesWithNews(after position: Int64) -> Query {
     """
+    SELECT h.position, v.organization_id FROM event_log_head AS h LEFT JOIN LATERAL ( \
     SELECT DISTINCT organization_id FROM events \
-    WHERE position > \(position) AND position <= \(end) \
-    AND organization_id IN (SELECT organization_id FROM webhook_endpoints)
+    WHERE events.position > \(position) AND events.position <= h.position \
+    AND organization_id IN (SELECT organization_id FROM webhook_endpoints)) AS v ON true
     """
   }
 

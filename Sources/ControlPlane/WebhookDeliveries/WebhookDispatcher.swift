@@ -74,7 +74,7 @@ final class WebhookDispatcher: Sendable {
           defer { asked = [] }
           return asked
         }
-        try await dispatch(asked.union(workspaces))
+        if !asked.isEmpty || !workspaces.isEmpty { try await dispatch(asked.union(workspaces)) }
         position = end
       } catch {
         // What was not looked at is looked at again.

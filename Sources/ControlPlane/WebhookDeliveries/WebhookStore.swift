@@ -28,11 +28,10 @@ struct WebhookStore: Sendable {
   /// The log's end, and the workspaces with endpoints to which something happened behind a position.
   func workspacesWithNews(after position: Int64) async throws -> (end: Int64, [UUID]) {
     try await run { session, deadline throws in
-      let end = try session.execute(EventLog.head, deadline: deadline)[0].decode(Int64.self)
-      guard end > position else { return (end, []) }
       let rows = try session.execute(
-        WebhookCursorTable.workspacesWithNews(after: position, upTo: end), deadline: deadline)
-      return (end, try rows.map { row throws(PostgresError) in try row.decode(UUID.self) })
+        WebhookCursorTable.workspacesWithNews(after: position), deadline: deadline
+      ).map { row throws(PostgresError) in try row.decode((Int64, UUID?).self) }
+      return (rows.first?.0 ?? position, rows.compactMap(\.1))
     }
   }
 

@@ -9,7 +9,7 @@ import Testing
 @testable import ControlPlane
 
 /// From the log to a receiver, by the real server.
-@Suite struct WebhookDeliveryTests {
+@Suite(.serialized) struct WebhookDeliveryTests {
   // MARK: Refused
 
   /// FAULTS.md row 13.
@@ -170,7 +170,7 @@ import Testing
       #expect(messages[0].body == messages[1].body)
       #expect(messages[2].text.contains("Good") && messages[3].text.contains("Better"))
       let pause = messages[1].at - messages[0].at
-      #expect((.milliseconds(4400)..<(.seconds(7))).contains(pause), "\(pause)")
+      #expect((.milliseconds(4400)..<(.seconds(20))).contains(pause), "\(pause)")
       let waiting = try await client.deliveries(of: endpoint) {
         $0.filter { $0["status"]?.string == "delivered" }.count == 2
       }.first { $0["status"]?.string == "pending" }
@@ -364,7 +364,7 @@ import Testing
       let start = ContinuousClock.now
       for number in 0..<20 { _ = try await client.makeProject(in: organization, "\(number)") }
       #expect(try await good.wait { $0.count == 20 })
-      #expect(ContinuousClock.now - start < .seconds(5))
+      #expect(ContinuousClock.now - start < .seconds(14), "before the first of the others is given up")
       #expect(hanging.messages.count == 4, "each of them has one attempt under way")
     }
   }
