@@ -1,7 +1,7 @@
 # The commands of the repository. `make run` and `make test` do all of their own set-up.
 
 SHELL := /bin/bash
-PACKAGES := libpq-dev libssl-dev libjansson-dev libcurl4-openssl-dev zlib1g-dev pkg-config postgresql postgresql-contrib curl
+PACKAGES := libpq-dev libssl-dev libjansson-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev pkg-config postgresql postgresql-contrib curl
 BENCH_PACKAGES := wrk
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 VENV := .build/contract

@@ -40,7 +40,8 @@ let package = Package(
     .systemLibrary(
       name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-    .target(name: "Compression", dependencies: ["CZlib"], swiftSettings: strict),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: strict),
     .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
     .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
@@ -53,7 +54,7 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "ConfigurationFeed", "Cryptography", "Domain", "JSON",
+        "Compression", "ConfigurationFeed", "Cryptography", "Domain", "JSON",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -197,7 +198,7 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "Gateway", "ConfigurationFeed", "Cryptography", "Domain", "JSON",
+        "Gateway", "Compression", "ConfigurationFeed", "Cryptography", "Domain", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -1,13 +1,5 @@
 import CZlib
 
-/// Why bytes could not be inflated.
-package enum GzipError: Error, Equatable, Sendable {
-  /// They are no gzip, or not whole.
-  case malformed
-  /// They stand for more bytes than were allowed.
-  case tooLarge
-}
-
 /// Gzip (RFC 1952).
 package enum Gzip {
   private static let step = 64 << 10
@@ -15,10 +7,10 @@ package enum Gzip {
   /// Inflates one or more members, as RFC 1952 §2.2 has them. However little is sent, no more than `limit` bytes are made
   /// of it.
   ///
-  /// - Throws: ``GzipError``.
+  /// - Throws: ``CompressionError``.
   package static func inflate(
     _ compressed: UnsafeRawBufferPointer, limit: Int
-  ) throws(GzipError) -> [UInt8] {
+  ) throws(CompressionError) -> [UInt8] {
     var stream = z_stream()
     // 15 bits of window, and 16 to say: gzip and nothing else.
     guard

@@ -1,9 +1,11 @@
 import AsyncHTTPClient
+import Compression
 import FoundationEssentials
 import JSON
 import NIOCore
 import NIOHTTP1
 import NIOHTTPCompression
+import Synchronization
 
 /// The requests that a gateway makes.
 struct ControlPlaneClient: Sendable {
@@ -18,6 +20,15 @@ struct ControlPlaneClient: Sendable {
   private let replicas: Replicas
   private let token: String
   private let timing: Timing
+  private let compatibility = Compatibility()
+
+  /// What control planes were found not to know, because they are older.
+  private final class Compatibility: Sendable {
+    let takesZstd = Atomic<Bool>(true)
+  }
+
+  /// What is smaller is not worth compressing.
+  private static let leastCompressed = 1024
 
   init(http: HTTPClient, configuration: GatewayConfiguration) {
     self.http = http
@@ -42,14 +53,31 @@ struct ControlPlaneClient: Sendable {
   static let largestSnapshot = 1 << 30
 
   /// The whole configuration.
-  func snapshot() async throws -> [UInt8] {
+  ///
+  /// - Parameter tag: of one that is of no use.
+  /// - Returns: the configuration, and its tag; nil when it is still the one with that tag.
+  func snapshot(unless tag: String? = nil) async throws -> (bytes: [UInt8], tag: String?)? {
     var request = self.request("snapshot")
     request.headers.add(name: "Accept", value: "application/json")
-    request.headers.add(name: "Accept-Encoding", value: "gzip")
+    request.headers.add(name: "Accept-Encoding", value: "zstd, gzip;q=0.9")
+    if let tag { request.headers.add(name: "If-None-Match", value: tag) }
     let response = try await send(request)
+    if tag != nil, response.status == .notModified { return nil }
     guard response.status == .ok else { throw failure(response, "snapshot") }
     let body = try await response.body.collect(upTo: Self.largestSnapshot)
-    return Array(body.readableBytesView)
+    let newTag = response.headers.first(name: "ETag")
+    // The client below inflates gzip, and knows no zstd.
+    guard response.headers.first(name: "Content-Encoding")?.lowercased() == "zstd" else {
+      return (Array(body.readableBytesView), newTag)
+    }
+    do {
+      let bytes = try body.withUnsafeReadableBytes {
+        try Zstd.inflate($0, limit: Self.largestSnapshot)
+      }
+      return (bytes, newTag)
+    } catch {
+      throw Failure(description: "snapshot: the zstd is \(error)")
+    }
   }
 
   /// What happens after a position, as it happens.
@@ -81,14 +109,30 @@ struct ControlPlaneClient: Sendable {
 
   /// - Returns: status and body, whatever they are.
   func sendEvidence(_ body: [UInt8]) async throws -> (status: UInt, body: [UInt8]) {
-    let response = try await post(body, to: "request-logs")
+    var response = try await postCompressed(body, to: "request-logs")
+    if response.status == .unsupportedMediaType,
+      compatibility.takesZstd.exchange(false, ordering: .relaxed)
+    {
+      response = try await postCompressed(body, to: "request-logs")
+    }
     let body = try await response.body.collect(upTo: 16 << 20)
     return (response.status.code, Array(body.readableBytesView))
   }
 
-  private func post(_ body: [UInt8], to name: String) async throws -> HTTPClientResponse {
+  private func postCompressed(
+    _ body: [UInt8], to name: String
+  ) async throws -> HTTPClientResponse {
+    guard body.count >= Self.leastCompressed else { return try await post(body, to: name) }
+    let coding: ContentCoding = compatibility.takesZstd.load(ordering: .relaxed) ? .zstd : .gzip
+    return try await post(coding.deflate(body), coding, to: name)
+  }
+
+  private func post(
+    _ body: [UInt8], _ coding: ContentCoding? = nil, to name: String
+  ) async throws -> HTTPClientResponse {
     var request = self.request(name)
     request.method = .POST
+    if let coding { request.headers.add(name: "Content-Encoding", value: coding.rawValue) }
     request.headers.add(name: "Content-Type", value: "application/json")
     request.body = .bytes(body)
     return try await send(request)

@@ -26,17 +26,24 @@ struct FeedFollower: Sendable {
     case refused
   }
 
+  /// A whole configuration that was of no use, so that it is not fetched over and over.
+  private struct Refused {
+    let tag: String
+    let reason: String
+  }
+
   /// Follows until its task is cancelled.
   func run() async {
     var isWholeNeeded = live.position == nil
     var failures = 0
     var floor = Duration.zero
     var hasBeenReset = false
+    var refused: Refused?
     while !Task.isCancelled {
       var parser = EventStreamParser()
       do {
         if isWholeNeeded {
-          try await fetchWhole()
+          try await fetchWhole(&refused)
           isWholeNeeded = false
         }
         try await follow(
@@ -73,8 +80,11 @@ struct FeedFollower: Sendable {
     board.disconnected(nil)
   }
 
-  private func fetchWhole() async throws {
-    let bytes = try await client.snapshot()
+  private func fetchWhole(_ refused: inout Refused?) async throws {
+    guard let (bytes, tag) = try await client.snapshot(unless: refused?.tag) else {
+      throw ControlPlaneClient.Failure(description: refused?.reason ?? "")
+    }
+    refused = nil
     do {
       let document = try ConfigurationDocument(parsing: bytes)
       do {
@@ -88,7 +98,9 @@ struct FeedFollower: Sendable {
       acknowledger.runs(document.position)
     } catch let error as ConfigurationError {
       board.refused("the configuration cannot be read: \(error)")
-      throw ControlPlaneClient.Failure(description: "the configuration cannot be read: \(error)")
+      let reason = "the configuration cannot be read: \(error)"
+      if let tag { refused = Refused(tag: tag, reason: reason) }
+      throw ControlPlaneClient.Failure(description: reason)
     }
   }
 

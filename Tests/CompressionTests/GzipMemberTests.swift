@@ -25,7 +25,7 @@ import Testing
         }
         expected += texts[place]
       }
-      let inflated = try member.finished().withUnsafeBytes { bytes throws(GzipError) in
+      let inflated = try member.finished().withUnsafeBytes { bytes throws(CompressionError) in
         try Gzip.inflate(bytes, limit: expected.count)
       }
       #expect(inflated == expected)
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func `what is empty is a member, too`() throws {
-    let inflated = try GzipMember().finished().withUnsafeBytes { bytes throws(GzipError) in
+    let inflated = try GzipMember().finished().withUnsafeBytes { bytes throws(CompressionError) in
       try Gzip.inflate(bytes, limit: 1)
     }
     #expect(inflated == [])
@@ -44,8 +44,8 @@ import Testing
     member.append(GzipPart(Array("a signal box moves no trains".utf8)))
     let bytes = member.finished()
     for length in 0..<bytes.count {
-      #expect(throws: GzipError.malformed) {
-        try bytes[..<length].withUnsafeBytes { bytes throws(GzipError) in
+      #expect(throws: CompressionError.malformed) {
+        try bytes[..<length].withUnsafeBytes { bytes throws(CompressionError) in
           try Gzip.inflate(bytes, limit: 1000)
         }
       }

@@ -146,7 +146,7 @@ struct EvidenceTests {
     #expect(RequestRecord(request(.malformed), decision) == nil)
   }
 
-  private func record(_ number: Int) throws -> RequestRecord {
+  func record(_ number: Int) throws -> RequestRecord {
     let key = VerifiedKey(id: "key_\(number)", organization: organization1, project: project1)
     return try #require(
       RequestRecord(

@@ -1,3 +1,4 @@
+import Compression
 import ConfigurationFeed
 import JSON
 import NIOCore
@@ -20,6 +21,13 @@ final class StandIn: Sendable {
 
   struct Script: Sendable {
     var snapshot = Reply.status(200, ConfigurationDocument().bytes())
+    /// How it is compressed, if the gateway takes that.
+    var snapshotCoding: ContentCoding?
+    /// What is said of it, whatever it is.
+    var snapshotLabel: String?
+    var snapshotTag: String?
+    /// What bodies of evidence may be compressed with.
+    var codings = ContentCoding.allCases
     /// What is sent first on each stream; nil answers 503.
     var greeting: [UInt8]? = []
     var streamStatus: UInt = 200
@@ -34,6 +42,10 @@ final class StandIn: Sendable {
     /// What `Last-Event-ID` was on each stream that was opened.
     var cursors: [String?] = []
     var snapshots = 0
+    /// How often a snapshot was not sent because the gateway knew it.
+    var notModified = 0
+    /// How each batch of evidence was compressed.
+    var codings: [String?] = []
     var acknowledgements: [JSONValue] = []
     /// The ids of each batch that came, also of those that were not accepted.
     var evidence: [[String]] = []
@@ -132,6 +144,12 @@ final class StandIn: Sendable {
       }
       switch (head.method, head.uri) {
       case (.GET, "/v1/dataplane/snapshot"):
+        if let tag = state.script.snapshotTag,
+          head.headers.first(name: "If-None-Match") == tag
+        {
+          state.notModified += 1
+          return .reply(.status(304))
+        }
         state.snapshots += 1
         return .reply(state.script.snapshot)
       case (.GET, "/v1/dataplane/stream"):
@@ -143,6 +161,17 @@ final class StandIn: Sendable {
         if let value = try? JSONValue.parse(body) { state.acknowledgements.append(value) }
         return .reply(state.script.acknowledgement)
       case (.POST, "/v1/dataplane/request-logs"):
+        let name = head.headers.first(name: "Content-Encoding")
+        state.codings.append(name)
+        var body = body
+        if let name {
+          guard let coding = state.script.codings.first(where: { $0.rawValue == name }),
+            let inflated = try? body.withUnsafeBytes({ bytes throws(CompressionError) in
+              try coding.inflate(bytes, limit: 32 << 20)
+            })
+          else { return .reply(.status(415)) }
+          body = inflated
+        }
         let records = (try? JSONValue.parse(body))?.array ?? []
         let ids = records.compactMap { $0["id"]?.string }
         let reply = state.script.evidence(state.evidence.count, ids)
@@ -178,8 +207,22 @@ final class StandIn: Sendable {
         switch standIn.action(head, body, context.channel) {
         case .stream(let status, let greeting):
           write(status, ["Content-Type": "text/event-stream"], greeting, ends: false, context)
-        case .reply(.status(let status, let body)):
-          write(status, ["Content-Length": "\(body.count)"], body, ends: true, context)
+        case .reply(.status(let status, var body)):
+          var headers: HTTPHeaders = [:]
+          let script = standIn.state.withLock { $0.script }
+          if head.uri == "/v1/dataplane/snapshot", status == 200 {
+            let accepted = head.headers.first(name: "Accept-Encoding") ?? ""
+            if let tag = script.snapshotTag { headers.add(name: "ETag", value: tag) }
+            if let label = script.snapshotLabel {
+              headers.add(name: "Content-Encoding", value: label)
+            }
+            if let coding = script.snapshotCoding, accepted.contains(coding.rawValue) {
+              headers.add(name: "Content-Encoding", value: coding.rawValue)
+              body = coding.deflate(body)
+            }
+          }
+          headers.add(name: "Content-Length", value: "\(body.count)")
+          write(status, headers, body, ends: true, context)
         case .reply(.torn(let body)):
           write(200, ["Content-Length": "\(body.count + 1)"], body, ends: false, context)
           context.close(promise: nil)

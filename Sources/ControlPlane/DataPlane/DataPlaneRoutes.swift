@@ -1,3 +1,4 @@
+import Compression
 import ConfigurationFeed
 import Domain
 import FoundationEssentials
@@ -12,7 +13,8 @@ struct DataPlaneRoutes: RouteGroup {
   let door: any GatewayDoor
   let configuration: LiveConfiguration
   let reports: GatewayReports
-  private let compressed = CompressedSnapshot()
+  private let gzip = CompressedSnapshot(.gzip)
+  private let zstd = CompressedSnapshot(.zstd)
 
   init(door: any GatewayDoor, configuration: LiveConfiguration, reports: GatewayReports) {
     self.door = door
@@ -33,16 +35,18 @@ struct DataPlaneRoutes: RouteGroup {
       upTo: gateway.reads?.position, deadline: context.deadline)
     let etag = ETag(version: document.position)
     if try Preconditions(request.headers).isNotModified(etag) {
-      return Reply.notModified(etag).response
+      var response = Reply.notModified(etag).response
+      response.headers[.vary] = "Accept-Encoding"
+      return response
     }
     var fields: HTTPFields = [
       .contentType: "application/json", .eTag: etag.description, .position: "\(document.position)",
     ]
     fields[.vary] = "Accept-Encoding"
     if status.isStale { fields[.stale] = "true" }
-    if request.headers[.acceptEncoding].map(MediaTypes.acceptsGzip) ?? false {
-      fields[.contentEncoding] = "gzip"
-      let body = await compressed.gzip(document)
+    if let coding = request.headers[.acceptEncoding].flatMap(MediaTypes.preferredCoding) {
+      fields[.contentEncoding] = coding.rawValue
+      let body = await (coding == .zstd ? zstd : gzip).bytes(of: document)
       return Response(status: .ok, headers: fields, body: ResponseBody(byteBuffer: body))
     }
     return Response(

@@ -1,3 +1,4 @@
+import Compression
 package import HTTPTypes
 package import Hummingbird
 
@@ -5,8 +6,8 @@ package import Hummingbird
 struct BodyRules: Sendable {
   /// Newline-delimited JSON: one value on each line.
   var allowsNDJSON = false
-  /// `Content-Encoding: gzip`; whoever reads the body inflates it.
-  var allowsGzip = false
+  /// `Content-Encoding`; whoever reads the body inflates it.
+  var codings: [ContentCoding] = []
   /// In bytes, as they are sent.
   var maximum: Int
 }
@@ -34,6 +35,12 @@ package final class APIRouter: RouterMethods {
   package init() { isIncomplete = false }
 
   init(isIncomplete: Bool) { self.isIncomplete = isIncomplete }
+
+  /// What operations of a path answer where that is not JSON; problems are JSON everywhere.
+  private(set) var mediaTypes: [String: String] = [:]
+
+  /// Says that the operations of a path answer this, and nothing else when they succeed.
+  func answers(_ mediaType: String, at path: String) { mediaTypes[path] = mediaType }
 
   /// Says what the operations of a path take for a body.
   func takes(_ rules: BodyRules, at path: String) { bodyRules[path] = rules }

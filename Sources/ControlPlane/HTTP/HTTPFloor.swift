@@ -1,3 +1,4 @@
+import Compression
 import HTTPTypes
 package import Hummingbird
 import JSON
@@ -122,8 +123,14 @@ package struct HTTPFloor: HTTPResponder {
       if request.method == .options { return Response(status: .noContent, headers: allow) }
       throw Problem(.methodNotAllowed, headers: allow)
     }
-    if let accept = head.accept, !MediaTypes.acceptsJSON(accept), !endpoint.servesText {
-      throw Problem(.notAcceptable)
+    if let accept = head.accept, !endpoint.servesText {
+      if let mediaType = endpoint.mediaType {
+        guard MediaTypes.accepts([mediaType], accept) else {
+          throw Problem(.notAcceptable, "the reply is \(mediaType)")
+        }
+      } else if !MediaTypes.acceptsJSON(accept) {
+        throw Problem(.notAcceptable)
+      }
     }
     if let expectation = head.expectation, expectation.lowercased() != "100-continue" {
       throw Problem(.expectationFailed)
@@ -146,8 +153,9 @@ package struct HTTPFloor: HTTPResponder {
         MediaTypes.isJSON($0, allowMergePatch: isPatch)
           || rules?.allowsNDJSON == true && MediaTypes.isNDJSON($0)
       } ?? false)
-      && (head.contentEncoding.map {
-        ["identity", rules?.allowsGzip == true ? "gzip" : nil].contains($0.lowercased())
+      && (head.contentEncoding.map { name in
+        let name = name.lowercased()
+        return name == "identity" || rules?.codings.contains { $0.rawValue == name } == true
       } ?? true)
     let maximumBody = rules?.maximum ?? maximumBody
     // A chunked body may turn out to be empty, and then has no type.

@@ -1,22 +1,29 @@
+import Compression
+
 /// Which media types a caller takes and sends: RFC 9110 §12.5.1 (Accept) and §8.3 (Content-Type),
 /// for an API that speaks JSON.
 enum MediaTypes {
   /// Whether an `Accept` value allows `application/json` with a quality above zero. The most
   /// specific range decides (§12.5.1); a range that is not well-formed is ignored.
   static func acceptsJSON(_ accept: String) -> Bool {
-    if accept == "*/*" || accept == "application/json" { return true }
+    accept == "*/*" || accept == "application/json"
+      || accepts(["application/json", "application/problem+json"], accept)
+  }
+
+  /// The same for one of some other types of `application`, in lower case.
+  static func accepts(_ types: [String], _ accept: String) -> Bool {
     var best = (specificity: 0, accepted: false)
     for item in accept.split(separator: ",", omittingEmptySubsequences: true) {
       let parts = item.split(separator: ";", omittingEmptySubsequences: false)
       let specificity: Int
       switch parts[0].trimmed.lowercased() {
-      case "application/json", "application/problem+json": specificity = 3
+      case let type where types.contains(String(type)): specificity = 3
       case "application/*": specificity = 2
       case "*/*": specificity = 1
       default: continue
       }
-      guard let accepted = quality(parts.dropFirst()) else { continue }
-      // Both JSON types suit us, so of two equally specific ranges the willing one decides.
+      guard let accepted = weight(parts.dropFirst()).map({ $0 > 0 }) else { continue }
+      // All of the types suit us, so of two equally specific ranges the willing one decides.
       if specificity > best.specificity || (specificity == best.specificity && accepted) {
         best = (specificity, accepted)
       }
@@ -24,19 +31,30 @@ enum MediaTypes {
     return best.accepted || accept.allSatisfy { $0 == " " || $0 == "," }
   }
 
-  /// Whether an `Accept-Encoding` value allows gzip (RFC 9110 §12.5.3).
-  static func acceptsGzip(_ value: String) -> Bool {
-    var all: Bool?
+  /// The content coding that an `Accept-Encoding` value prefers (RFC 9110 §12.5.3); of those that it likes as much as each
+  /// other, the first of ours. Nil for none.
+  static func preferredCoding(_ value: String) -> ContentCoding? {
+    var weights: [ContentCoding: Int] = [:]
+    var (others, identity): (Int?, Int?)
     for item in value.split(separator: ",") {
       let parts = item.split(separator: ";", omittingEmptySubsequences: false)
-      guard let accepted = quality(parts.dropFirst()) else { continue }
+      guard let weight = weight(parts.dropFirst()) else { continue }
       switch parts[0].trimmed.lowercased() {
-      case "gzip", "x-gzip": return accepted
-      case "*": all = accepted
-      default: continue
+      case "*": others = weight
+      case "identity": identity = weight
+      case "x-gzip": weights[.gzip] = weight
+      case let name:
+        if let coding = ContentCoding(rawValue: name) { weights[coding] = weight }
       }
     }
-    return all ?? false
+    var best: (coding: ContentCoding, weight: Int)?
+    for coding in ContentCoding.allCases {
+      let weight = weights[coding] ?? others ?? 0
+      if weight > best?.weight ?? 0 { best = (coding, weight) }
+    }
+    // What is not compressed is good enough for everybody, but preferred only by who says so.
+    guard let best, best.weight >= identity ?? 0 else { return nil }
+    return best.coding
   }
 
   /// Whether a `Content-Type` is JSON in UTF-8; for a merge patch also
@@ -66,8 +84,8 @@ enum MediaTypes {
     }
   }
 
-  /// True unless a `q` parameter says 0; nil when `q` breaks §12.4.2.
-  private static func quality(_ parameters: ArraySlice<Substring>) -> Bool? {
+  /// The `q` parameter in thousandths, 1000 without one; nil when it breaks §12.4.2.
+  private static func weight(_ parameters: ArraySlice<Substring>) -> Int? {
     for parameter in parameters {
       let text = parameter.trimmed.lowercased()
       guard text.hasPrefix("q=") else { continue }
@@ -75,15 +93,14 @@ enum MediaTypes {
       guard let first = value.first, first == UInt8(ascii: "0") || first == UInt8(ascii: "1"),
         value.count <= 5, value.count == 1 || value[1] == UInt8(ascii: ".")
       else { return nil }
-      let digits = value.dropFirst(2)
-      guard digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-        return nil
+      var weight = first == UInt8(ascii: "1") ? 1000 : 0
+      for (digit, unit) in zip(value.dropFirst(2), [100, 10, 1]) {
+        guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+        weight += Int(digit - UInt8(ascii: "0")) * unit
       }
-      let isFraction = digits.contains { $0 != UInt8(ascii: "0") }
-      guard first == UInt8(ascii: "0") || !isFraction else { return nil }
-      return first == UInt8(ascii: "1") || isFraction
+      return weight <= 1000 ? weight : nil
     }
-    return true
+    return 1000
   }
 }
 

@@ -10,6 +10,8 @@ final class Endpoint: Sendable {
   /// Whether replies are not JSON: what is for people and for Prometheus is not negotiated.
   let servesText: Bool
   let bodyRules: BodyRules?
+  /// What it answers where that is not JSON.
+  let mediaType: String?
   private let operations: [Operation]
   private let captures: [Capture]
   private let parameterNames: [String]
@@ -37,9 +39,10 @@ final class Endpoint: Sendable {
 
   init(
     template: String, responders: [HTTPRequest.Method: any HTTPResponder<APIContext>],
-    bodyRules: BodyRules? = nil, metrics: HTTPMetrics
+    bodyRules: BodyRules? = nil, mediaType: String? = nil, metrics: HTTPMetrics
   ) {
     self.bodyRules = bodyRules
+    self.mediaType = mediaType
     var responders = responders
     if responders[.head] == nil { responders[.head] = responders[.get] }
     self.template = template
@@ -160,7 +163,7 @@ struct RouteTable: Sendable {
       nodes[index].endpoint = Endpoint(
         template: path,
         responders: Dictionary(uniqueKeysWithValues: entries.map { ($0.method, $0.responder) }),
-        bodyRules: router.bodyRules[path], metrics: metrics)
+        bodyRules: router.bodyRules[path], mediaType: router.mediaTypes[path], metrics: metrics)
     }
     for index in nodes.indices {
       nodes[index].children.sort { [nodes] in nodes[$0].weight > nodes[$1].weight }

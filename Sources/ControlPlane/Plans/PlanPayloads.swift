@@ -45,25 +45,47 @@ struct WorkspaceLimits {
   let catalogVersion: Int64
   let entitlements: Entitlements
   let usage: [WorkspaceLimit: Int64]
+  /// Those about the whole workspace, of which there may be as many as of a project's.
+  let workspaceRules: Int64
+  /// Open projects, by id.
+  let projects: [(id: ProjectID, usage: [ProjectLimit: Int64])]
 
   var json: JSONObject {
-    var limits = JSONArray()
-    var over = JSONArray()
-    for limit in WorkspaceLimit.allCases {
-      let (allowed, usage) = (entitlements[limit.limit], usage[limit] ?? 0)
-      var object = JSONObject()
-      object.set("limit", limit.limit.rawValue)
-      object.set("allowed", allowed)
-      object.set("usage", usage)
-      limits.append(object)
-      if usage > allowed { over.append(limit.limit.rawValue) }
+    var over: Set<Limit> = []
+    func list(_ usage: [(Limit, Int64)]) -> (limits: JSONArray, over: JSONArray) {
+      var (limits, names) = (JSONArray(), JSONArray())
+      for (limit, usage) in usage {
+        var object = JSONObject()
+        object.set("limit", limit.rawValue)
+        object.set("allowed", entitlements[limit])
+        object.set("usage", usage)
+        limits.append(object)
+        guard usage > entitlements[limit] else { continue }
+        over.insert(limit)
+        names.append(limit.rawValue)
+      }
+      return (limits, names)
     }
+    let workspace = WorkspaceLimit.allCases.map { ($0.limit, usage[$0] ?? 0) }
+    let limits = list(workspace + [(.rulesPerProject, workspaceRules)]).limits
+    var projects = JSONArray()
+    for project in self.projects {
+      let listed = list(ProjectLimit.allCases.map { ($0.limit, project.usage[$0] ?? 0) })
+      var object = JSONObject()
+      object.set("project_id", project.id.description)
+      object.set("limits", listed.limits)
+      object.set("over_limit", listed.over)
+      projects.append(object)
+    }
+    var names = JSONArray()
+    for limit in Limit.allCases where over.contains(limit) { names.append(limit.rawValue) }
     var object = JSONObject()
     object.set("plan_tier", tier.rawValue)
     object.set("catalog_version", catalogVersion)
     object.set("entitlements", entitlements.json())
     object.set("limits", limits)
-    object.set("over_limit", over)
+    object.set("projects", projects)
+    object.set("over_limit", names)
     return object
   }
 }
@@ -72,10 +94,22 @@ extension Workspace {
   /// Nil when it is on no plan yet.
   func limitsJSON(at time: Timestamp) -> JSONObject? {
     plan.map { plan in
-      WorkspaceLimits(
+      let open = projects.filter { $0.value.archivedAt == nil }.keys
+        .sorted { $0.uuid < $1.uuid }
+      return WorkspaceLimits(
         tier: plan.tier, catalogVersion: plan.catalogVersion, entitlements: plan.entitlements,
         usage: Dictionary(
-          uniqueKeysWithValues: WorkspaceLimit.allCases.map { ($0, usage(of: $0, at: time)) })
+          uniqueKeysWithValues: WorkspaceLimit.allCases.map { ($0, usage(of: $0, at: time)) }),
+        workspaceRules: ruleCount(in: nil),
+        projects: open.map { id in
+          (
+            id,
+            Dictionary(
+              uniqueKeysWithValues: ProjectLimit.allCases.map {
+                ($0, usage(of: $0, in: id, at: time))
+              })
+          )
+        }
       ).json
     }
   }

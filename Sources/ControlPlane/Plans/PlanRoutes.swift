@@ -32,9 +32,11 @@ struct PlanRoutes: RouteGroup {
     let member = try await services.authorizer.member(
       request, context, may: .organizationRead, or: .platformAdmins)
     try QueryReader(request).finish()
-    let rows = try await member.reads.rows(
-      PlanQuery.limits(of: member.organizationID, at: .now))
+    let now = Timestamp.now
+    let rows = try await member.reads.rows(PlanQuery.limits(of: member.organizationID, at: now))
     guard let row = rows.first else { throw Problem(.notFound) }
-    return .json(try PlanQuery.limits(row, services.plans).json.bytes())
+    let projects = try await member.reads.rows(
+      PlanQuery.projectUsage(in: member.organizationID, among: member.projectIDs, at: now))
+    return .json(try PlanQuery.limits(row, projects, services.plans).json.bytes())
   }
 }

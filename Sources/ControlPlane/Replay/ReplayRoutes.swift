@@ -16,7 +16,9 @@ struct ReplayRoutes: RouteGroup {
   private static let pageTime: Duration = .seconds(10)
 
   func add(to router: APIRouter) {
-    router.post("/v1/organizations/{organization}/projects/{project}/rules:replay", use: replay)
+    let path = "/v1/organizations/{organization}/projects/{project}/rules:replay"
+    router.answers("application/x-ndjson", at: path)
+    router.post("\(path)", use: replay)
   }
 
   /// Streams a line after each page of records, and at last the result. What is wrong with the request is said before.

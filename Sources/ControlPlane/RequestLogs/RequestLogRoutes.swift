@@ -15,7 +15,8 @@ struct RequestLogRoutes: RouteGroup {
 
   func add(to router: APIRouter) {
     router.takes(
-      BodyRules(allowsNDJSON: true, allowsGzip: true, maximum: 8 << 20), at: Self.reports)
+      BodyRules(allowsNDJSON: true, codings: ContentCoding.allCases, maximum: 8 << 20),
+      at: Self.reports)
     router.post("\(Self.reports)", use: ingest)
     let logs = "/v1/organizations/{organization}/request-logs"
     router.get("\(logs)", use: list)
@@ -32,13 +33,15 @@ struct RequestLogRoutes: RouteGroup {
     try QueryReader(request).finish()
     let format: RequestLogBatch.Format =
       request.headers[.contentType].map(MediaTypes.isNDJSON) == true ? .lines : .array
-    let isCompressed = request.headers[.contentEncoding]?.lowercased() == "gzip"
+    let coding = request.headers[.contentEncoding].flatMap {
+      ContentCoding(rawValue: $0.lowercased())
+    }
     let (store, body, deadline) = (services.requestLogs, context.body, context.deadline)
     // A large batch would keep the other connections of this event loop waiting.
     return try await withTaskExecutorPreference(globalConcurrentExecutor) {
       let batch = try body.withUnsafeReadableBytes { bytes in
-        guard isCompressed else { return try Self.batch(bytes, format, store) }
-        return try Self.inflate(bytes).withUnsafeBytes { try Self.batch($0, format, store) }
+        guard let coding else { return try Self.batch(bytes, format, store) }
+        return try Self.inflate(bytes, coding).withUnsafeBytes { try Self.batch($0, format, store) }
       }
       return .json(try await store.write(batch, deadline: deadline).json.bytes())
     }
@@ -51,12 +54,15 @@ struct RequestLogRoutes: RouteGroup {
       bytes, format, owners: store.knownOwners, times: store.times(now: .now))
   }
 
-  private static func inflate(_ bytes: UnsafeRawBufferPointer) throws(Problem) -> [UInt8] {
-    do throws(GzipError) {
-      return try Gzip.inflate(bytes, limit: mostBytes)
+  private static func inflate(
+    _ bytes: UnsafeRawBufferPointer, _ coding: ContentCoding
+  ) throws(Problem) -> [UInt8] {
+    do throws(CompressionError) {
+      return try coding.inflate(bytes, limit: mostBytes)
     } catch {
       switch error {
-      case .malformed: throw Problem(.malformedRequest, "the body is no gzip, or not whole")
+      case .malformed:
+        throw Problem(.malformedRequest, "the body is no \(coding.rawValue), or not whole")
       case .tooLarge:
         throw Problem(
           .bodyTooLarge, "inflated, the body is too large",

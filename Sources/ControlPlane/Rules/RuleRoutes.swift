@@ -44,15 +44,27 @@ struct RuleRoutes: RouteGroup {
       "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
       otherwise: "must be an id that starts with prj_"
     ).flatMap { ProjectID($0) }
+    let moment = query.asOf()
     let page = try Page(
       query,
-      scope: "rules \(organization) \(kind?.rawValue ?? "") \(project?.description ?? "")",
-      sealer: services.cursors)
-    let rows = try await member.reads.rows(
-      RuleView.list(
+      scope: """
+        rules \(organization) \(kind?.rawValue ?? "") \(project?.description ?? "") \
+        \(moment.debugDescription)
+        """, sealer: services.cursors)
+    let rows: [RuleRow]
+    if let moment {
+      let past = try await WorkspaceHistory.workspace(organization, asOf: moment, member.reads)
+      rows = past.rules(
         in: organization, project: project, kind: kind, after: page.afterID,
-        limit: page.fetchLimit))
-    return try page.reply(rows.map { try RuleRow($0) }) {
+        limit: Int(page.fetchLimit))
+    } else {
+      rows = try await member.reads.rows(
+        RuleView.list(
+          in: organization, project: project, kind: kind, after: page.afterID,
+          limit: page.fetchLimit)
+      ).map { try RuleRow($0) }
+    }
+    return page.reply(rows) {
       $0.rule.json(id: $0.id, organizationID: organization)
     } place: {
       $0.id.uuid.place
@@ -155,6 +167,23 @@ extension Membership {
     let rows = try await reads.rows(query)
     let rules = try rows.map { row throws(PostgresError) in try RuleRow(row) }
     return Dictionary(uniqueKeysWithValues: rules.map { ($0.id, $0.rule) })
+  }
+}
+
+extension Workspace {
+  /// What ``RuleView/list(in:project:kind:after:limit:)`` would have found at this state.
+  fileprivate func rules(
+    in organization: OrganizationID, project: ProjectID?, kind: Rule.Match.Kind?, after: UUID?,
+    limit: Int
+  ) -> [RuleRow] {
+    rules
+      .filter { id, rule in
+        (after.map { id.uuid < $0 } ?? true) && (project.map { $0 == rule.projectID } ?? true)
+          && (kind.map { $0 == rule.match.kind } ?? true)
+      }
+      .sorted { $0.key.uuid > $1.key.uuid }
+      .prefix(limit)
+      .map { RuleRow(organizationID: organization, id: $0.key, rule: $0.value) }
   }
 }
 

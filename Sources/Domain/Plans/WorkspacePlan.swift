@@ -69,6 +69,33 @@ extension Workspace {
   }
 }
 
+extension Workspace {
+  /// How many there are of what the plan limits for each project.
+  package func usage(of limit: ProjectLimit, in project: ProjectID, at time: Timestamp) -> Int64 {
+    switch limit {
+    case .apiKeys: activeKeys(in: project, at: time)
+    case .rules: ruleCount(in: project)
+    }
+  }
+
+  /// How many rules a project has, or the workspace around all of them.
+  package func ruleCount(in project: ProjectID?) -> Int64 {
+    Int64(rules.values.count { $0.projectID == project })
+  }
+}
+
+/// Those limits that hold for each project by itself.
+package enum ProjectLimit: Sendable, CaseIterable {
+  case apiKeys, rules
+
+  package var limit: Limit {
+    switch self {
+    case .apiKeys: .apiKeysPerProject
+    case .rules: .rulesPerProject
+    }
+  }
+}
+
 /// Those limits that hold for a workspace as a whole.
 package enum WorkspaceLimit: Sendable, CaseIterable {
   case projects, members

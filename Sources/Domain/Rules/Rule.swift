@@ -420,7 +420,6 @@ extension Workspace {
   private func requireRoomForRule(
     in projectID: ProjectID?, _ context: CommandContext
   ) throws(Rejection) {
-    let usage = rules.values.count { $0.projectID == projectID }
-    try requireRoom(for: .rulesPerProject, besides: Int64(usage), in: context)
+    try requireRoom(for: .rulesPerProject, besides: ruleCount(in: projectID), in: context)
   }
 }

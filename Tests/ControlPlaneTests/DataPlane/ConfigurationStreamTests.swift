@@ -77,28 +77,40 @@ import Testing
     }
   }
 
-  @Test func `a compressed snapshot is the same document, before and after a change`() async throws
-  {
-    try await TestControlPlane.with { planes in
-      let client = planes[0].client
-      let project = try await client.makeProject(in: client.makeOrganization())
-      let gateway = try await planes[0].gatewayClient()
-      for isOn in [true, false] {
-        _ = try await client.put("\(project)/panic-mode", #"{"enabled":\#(isOn)}"#)
-        let plain = try await gateway.get("/v1/dataplane/snapshot")
-        let packed = try await gateway.http.send(
-          "GET", "/v1/dataplane/snapshot",
-          headers: [
-            ("Authorization", "Bearer \(gateway.token ?? "")"),
-            ("Accept-Encoding", "br, gzip;q=0.5"),
-          ], body: nil)
-        #expect(packed["content-encoding"] == "gzip")
-        #expect(packed["etag"] == plain["etag"])
-        let inflated = try packed.body.withUnsafeBytes { bytes throws(GzipError) in
-          try Gzip.inflate(bytes, limit: plain.body.count)
+  @Test(arguments: [
+    ("br, gzip;q=0.5", "gzip"), ("gzip, zstd", "zstd"), ("zstd;q=0.5, gzip", "gzip"), ("*", "zstd"),
+    ("*;q=0.1, zstd;q=0", "gzip"), ("identity, gzip;q=0.9", nil), ("gzip;q=0, zstd;q=0.000", nil),
+    ("br", nil), ("x-gzip", "gzip"), ("zstd;q=2, gzip;q=0.001", "gzip"),
+  ])
+  func `a compressed snapshot is the same document, before and after a change`(
+    accept: String, coding: String?
+  ) async throws {
+    let plane = try await TestControlPlane.shared
+    let project = try await plane.client.makeProject(in: plane.client.makeOrganization())
+    let gateway = try await plane.gatewayClient()
+    for isOn in [true, false] {
+      let change = try await plane.client.put("\(project)/panic-mode", #"{"enabled":\#(isOn)}"#)
+      let packed = try await gateway.http.send(
+        "GET", "/v1/dataplane/snapshot",
+        headers: [
+          ("Authorization", "Bearer \(gateway.token ?? "")"), ("Accept-Encoding", accept),
+        ], body: nil)
+      #expect(packed["content-encoding"] == coding)
+      #expect(packed["vary"] == "Accept-Encoding")
+      let inflated = try coding.flatMap(ContentCoding.init).map { coding in
+        try packed.body.withUnsafeBytes { bytes throws(CompressionError) in
+          try coding.inflate(bytes, limit: 1 << 30)
         }
-        #expect(inflated == plain.body)
       }
+      let document = try ConfigurationDocument(parsing: inflated ?? packed.body)
+      #expect(document.position >= (try #require(Int64(change["signalbox-position"] ?? ""))))
+      #expect(packed["etag"] == #""\#(document.position)""#)
+      let organization = try #require(
+        OrganizationID(String(project.split(separator: "/")[2])))
+      let id = try #require(ProjectID(String(project.split(separator: "/")[4])))
+      let piece = try #require(document.project(id, of: organization))
+      #expect(String(decoding: piece, as: UTF8.self).contains("panic_mode") == isOn)
+      #expect(document.bytes() == inflated ?? packed.body, "the bytes are those of the plain form")
     }
   }
 

@@ -218,6 +218,56 @@ import Testing
     }
   }
 
+  @Test func `what is over in a project is listed, and a dry run shows it first`() async throws {
+    try await TestControlPlane.with({ $0.plans = .standard }) { planes in
+      let owner = try planes[0].signIn("owner@example.com")
+      let path = try await owner.makeOrganization()
+      func put(_ tier: String, dryRun: Bool = false) async throws -> JSONValue {
+        let reply = try await owner.send(
+          "PUT", "\(path)/plan\(dryRun ? "?dry_run=true" : "")", #"{"plan_tier":"\#(tier)"}"#,
+          headers: ["If-Match": "*"])
+        #expect(reply.status == 200, "\(reply.text)")
+        return try reply.json
+      }
+      _ = try await put("plus")
+      let (full, roomy) = (
+        try await owner.makeProject(in: path), try await owner.makeProject(in: path)
+      )
+      // Three keys let somebody in: one of four was revoked, and one that is rotated counts once with the one in its place.
+      var keys: [String] = []
+      for number in 0..<4 {
+        let made = try await owner.post("\(full)/api-keys", #"{"name":"\#(number)"}"#)
+        keys.append(try #require(made["location"]))
+      }
+      #expect(try await owner.send("DELETE", keys[0]).status < 300)
+      #expect(try await owner.post("\(keys[1]):rotate", #"{"grace_seconds":600}"#).status < 300)
+      let rules = (0..<11).map { #"{"provider":"p","model":"\#($0)","effect":"deny"}"# }
+      let set = try await owner.put(
+        "\(full)/rules", #"{"rules":[\#(rules.joined(separator: ","))]}"#,
+        headers: ["If-Match": "*"])
+      #expect(set.status == 200)
+      let before = try await owner.get("\(path)/limits").json
+      #expect(before["over_limit"] == .array([]))
+      let dry = try await put("free", dryRun: true)
+      #expect(try await owner.get("\(path)/limits").json == before, "nothing has happened")
+      let changed = try await put("free")
+      let limits = try await owner.get("\(path)/limits").json
+      #expect(dry["resource"] == limits, "the dry run said so")
+      #expect(changed == limits)
+      let names = ["projects", "api_keys_per_project", "rules_per_project"].map(JSONValue.string)
+      #expect(limits["over_limit"] == .array(names))
+      let projects = try #require(limits["projects"]?.array)
+      #expect(projects.count == 2)
+      for (project, counts) in [(full, [3, 11]), (roomy, [0, 0])] as [(String, [Int64])] {
+        let id = String(project.split(separator: "/").last ?? "")
+        let entry = try #require(projects.first { $0["project_id"] == .string(id) })
+        #expect(entry["limits"]?.array?.compactMap { $0["usage"]?.integer } == counts)
+        #expect(entry["limits"]?.array?.compactMap { $0["allowed"]?.integer } == [2, 10])
+        #expect(entry["over_limit"]?.array?.count == (project == full ? 2 : 0))
+      }
+    }
+  }
+
   @Test func `who asks too much is told how long to wait`() async throws {
     try await TestControlPlane.with({
       $0.rateLimits = RateLimiter(

@@ -57,6 +57,23 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("application/x-ndjson", 200), ("application/*", 200), ("*/*;q=0.1", 200),
+    ("text/html, application/x-ndjson;q=0.5", 200), ("application/json", 406),
+    ("application/x-ndjson;q=0, */*", 406), ("text/plain", 406),
+  ])
+  func `it answers lines, to whoever takes lines`(accept: String, status: Int) async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let reply = try await world.owner.post(
+      "\(world.path)/projects/\(world.project)/rules:replay",
+      #"{"rules":[],"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}"#,
+      headers: ["Accept": accept])
+    #expect(reply.status == status, "\(reply.text)")
+    #expect(
+      reply["content-type"]
+        == (status == 200 ? "application/x-ndjson" : "application/problem+json"))
+  }
+
   // MARK: Accepted
 
   @Test func `it agrees with deciding about every record by hand, and changes nothing`()

@@ -31,6 +31,41 @@ import Testing
     #expect(try Set(reply.places) == Set(places), "\(reply.text)")
   }
 
+  @Test func `the list as it was then, page by page, is what was listed then`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let project = try await client.makeProject(in: organization)
+    let id = project.split(separator: "/").last ?? ""
+    for country in ["DE", "FR", "IT"] {
+      _ = try await client.post(
+        "\(organization)/rules", #"{"country":"\#(country)","effect":"deny"}"#)
+    }
+    let own = try await client.post(
+      "\(organization)/rules",
+      #"{"project_id":"\#(id)","provider":"openai","model":"o3","effect":"deny"}"#)
+    let filters = ["", "?kind=country", "?project_id=\(id)", "?kind=country&project_id=\(id)"]
+    let version = try #require(
+      try await client.get("\(organization)/events?limit=200").json["data"]?.array?.last?[
+        "version"]?.integer)
+    var before: [[JSONValue]] = []
+    for filter in filters { before.append(try await client.all("\(organization)/rules\(filter)")) }
+    #expect(before.map(\.count) == [4, 3, 1, 0])
+    let removed = try await client.send(
+      "DELETE", try #require(own["location"]), headers: ["If-Match": "*"])
+    #expect(removed.status == 200 || removed.status == 204, "\(removed.text)")
+    _ = try await client.post("\(organization)/rules", #"{"country":"ES","effect":"deny"}"#)
+    for (filter, rules) in zip(filters, before) {
+      let separator = filter.isEmpty ? "?" : "&"
+      let past = try await client.all(
+        "\(organization)/rules\(filter)\(separator)as_of=\(version)", limit: 2)
+      #expect(past == rules, "\(filter)")
+    }
+    #expect(try await client.all("\(organization)/rules").count == 4)
+    let ahead = try await client.get("\(organization)/rules?as_of=\(version + 1000)")
+    #expect(ahead.status == 422)
+    #expect(try ahead.places == ["as_of"])
+  }
+
   @Test func `409 names the other rule, and whether it says the opposite`() async throws {
     let client = try await TestControlPlane.shared.client
     let organization = try await client.makeOrganization()
