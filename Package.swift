@@ -84,10 +84,12 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ],
       swiftSettings: strict),
+    .target(name: "COpenAPI", exclude: ["openapi.yaml"]),
     .target(
       name: "ControlPlane",
       dependencies: [
-        "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres", "Cryptography",
+        "COpenAPI", "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres",
+        "Cryptography",
         "Compression", "JSON", "Stripe", hummingbird, serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -118,7 +120,6 @@ let package = Package(
         .embedInCode("Migrations/0013_credits_and_usage.sql"),
         .embedInCode("Migrations/0014_stripe.sql"),
         .embedInCode("Migrations/0015_webhooks.sql"),
-        .embedInCode("openapi.yaml"),
       ],
       swiftSettings: strict),
     .executableTarget(
