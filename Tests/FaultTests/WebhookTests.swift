@@ -98,8 +98,10 @@ extension FaultTests {
         #expect(try await receiver.wait { $0.count == 1 }, run.hint)
         let stream = Task { try await client.get("\(organization)/events/stream") }
         try await Task.sleep(for: .milliseconds(500))
+        // Only the stream is to be what the server waits for, and no connection that this client keeps.
+        try await client.http.close()
         run.server.signal(SIGTERM)
-        let status = try await run.server.awaitExit(within: .seconds(10))
+        let status = try await run.server.awaitExit(within: .seconds(20))
         #expect(status == 0, run.hint)
         let reply = try await stream.value
         #expect(reply.text.contains("project.created"), run.hint)

@@ -120,10 +120,10 @@ struct WebhookLease: Hashable, Sendable {
     """
     FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (organization_id, endpoint_id) \
     WHERE d.organization_id = \(organizationID.uuid) AND d.endpoint_id = \(endpointID.uuid) \
-    AND d.status = 'pending' AND (d.position IS NULL OR e.disabled_at IS NULL AND NOT EXISTS ( \
-    SELECT FROM webhook_deliveries AS b \
-    WHERE b.organization_id = d.organization_id AND b.endpoint_id = d.endpoint_id \
-    AND b.status = 'pending' AND b.attempts = 1 AND b.position < d.position))
+    AND d.status = 'pending' AND (d.position IS NULL OR e.disabled_at IS NULL \
+    AND d.position <= coalesce((SELECT min(b.position) FROM webhook_deliveries AS b \
+    WHERE b.organization_id = \(organizationID.uuid) AND b.endpoint_id = \(endpointID.uuid) \
+    AND b.status = 'pending' AND b.attempts = 1), d.position))
     """
   }
 

@@ -364,7 +364,8 @@ import Testing
       let start = ContinuousClock.now
       for number in 0..<20 { _ = try await client.makeProject(in: organization, "\(number)") }
       #expect(try await good.wait { $0.count == 20 })
-      #expect(ContinuousClock.now - start < .seconds(14), "before the first of the others is given up")
+      // Before the first of the others is given up.
+      #expect(ContinuousClock.now - start < .seconds(14))
       #expect(hanging.messages.count == 4, "each of them has one attempt under way")
     }
   }
