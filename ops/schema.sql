@@ -992,13 +992,14 @@ ALTER TABLE ONLY public.provider_keys
 ALTER TABLE ONLY public.service_tokens
     ADD CONSTRAINT service_tokens_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
-ALTER TABLE ONLY public.webhook_endpoints
-    ADD CONSTRAINT webhook_endpoints_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 ALTER TABLE ONLY public.usage_counters
     ADD CONSTRAINT usage_counters_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
 ALTER TABLE ONLY public.usage_counters
     ADD CONSTRAINT usage_counters_organization_id_project_id_fkey FOREIGN KEY (organization_id, project_id) REFERENCES public.projects(organization_id, project_id);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(organization_id);
 
 ALTER TABLE public.api_key_lookups ENABLE ROW LEVEL SECURITY;
 
@@ -1106,6 +1107,12 @@ CREATE POLICY tenant ON public.service_tokens USING ((( SELECT public.signalbox_
 
 CREATE POLICY tenant ON public.snapshots USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
+CREATE POLICY tenant ON public.usage_counters USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.usage_days USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
+CREATE POLICY tenant ON public.usage_reports USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
+
 CREATE POLICY tenant ON public.webhook_cursors USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
 CREATE POLICY tenant ON public.webhook_deliveries USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
@@ -1114,24 +1121,17 @@ CREATE POLICY tenant ON public.webhook_endpoints USING ((( SELECT public.signalb
 
 CREATE POLICY tenant ON public.workspace_audit_events USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
 
-ALTER TABLE public.webhook_cursors ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE public.webhook_endpoints ENABLE ROW LEVEL SECURITY;
-CREATE POLICY tenant ON public.usage_counters USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
-
-CREATE POLICY tenant ON public.usage_days USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
-
-CREATE POLICY tenant ON public.usage_reports USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
-
-CREATE POLICY tenant ON public.workspace_audit_events USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (organization_id IN ( SELECT public.signalbox_organizations(( SELECT public.signalbox_principal() AS signalbox_principal)) AS signalbox_organizations))));
-
 ALTER TABLE public.usage_counters ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.usage_days ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.usage_reports ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_cursors ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_endpoints ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.workspace_audit_events ENABLE ROW LEVEL SECURITY;
 
