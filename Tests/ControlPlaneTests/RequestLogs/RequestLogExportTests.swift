@@ -52,7 +52,7 @@ import Testing
     #expect(reply["content-disposition"]?.hasPrefix("attachment") == true)
     let lines = reply.text.split(separator: "\r\n", omittingEmptySubsequences: false).map(
       String.init)
-    #expect(lines.count == 4)
+    try #require(lines.count == 4, "\(reply.text)")
     #expect(lines.first?.hasPrefix("id,organization_id,project_id,") == true)
     #expect(lines[1].hasPrefix(records[0].id))
     #expect(lines[1].contains(#","'=HYPERLINK(1,2)","#))
