@@ -11,6 +11,7 @@ import time
 
 import access
 import dataplane
+import evidence
 import fixtures
 import growth
 from compare import compare
@@ -47,6 +48,18 @@ def main():
 
 
 def measure(options, directory, postgres, results, report):
+    if options.only is None:
+        commands(options, directory, postgres, results, report)
+    if options.only in (None, "evidence"):
+        results["evidence"] = evidence.measure(
+            options.signalbox, postgres, directory, options.records, options.rows, report)
+    if options.only in (None, "dataplane"):
+        results["dataplane"] = dataplane.measure(
+            options.evaluator, options.signalbox, postgres, directory, options.rounds,
+            options.projects, report)
+
+
+def commands(options, directory, postgres, results, report):
     load = Load(postgres, directory, options.seconds)
     few = directory / "few"
     log = directory / "signalbox.log"
@@ -67,9 +80,6 @@ def measure(options, directory, postgres, results, report):
         with Server.running(options.signalbox, postgres, log) as server:
             results["growth"]["replay"] = growth.replay(
                 postgres, server, few.read_text().splitlines()[0])
-    results["dataplane"] = dataplane.measure(
-        options.evaluator, options.signalbox, postgres, directory, options.rounds,
-        options.projects, report)
 
 
 def grown(options, directory, load, server, few, report):
@@ -115,6 +125,9 @@ def arguments():
     add("--floor", type=pathlib.Path, default=release / "bare-hummingbird")
     add("--evaluator", type=pathlib.Path, default=release / "evaluator-bench")
     add("--projects", type=int, help="in the largest snapshot (10,000)")
+    add("--records", type=int, help="of evidence that come in over HTTP (400,000)")
+    add("--rows", type=int, help="of evidence that lists are made from (10,000,000)")
+    add("--only", choices=["evidence", "dataplane"], help="nothing but this section")
     add("--connections", type=int, nargs="+", default=[1, 8, 32, 128])
     add("--rounds", type=int, help="of every measurement (3)")
     add("--seconds", type=int, help="of one measurement (3)")
@@ -126,6 +139,8 @@ def arguments():
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (2 if options.quick else 3)
     options.projects = options.projects or (1_000 if options.quick else 10_000)
+    options.records = options.records or (100_000 if options.quick else 400_000)
+    options.rows = options.rows or (500_000 if options.quick else 10_000_000)
     for program in (options.signalbox, options.floor, options.evaluator):
         if not program.exists():
             parser.error(f"{program} is missing: swift build -c release")

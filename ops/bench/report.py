@@ -23,7 +23,7 @@ class Goal:
 
 def goals(results):
     """Every goal for which there is a figure."""
-    compared, growth = results["compared"], results.get("growth")
+    compared, growth = results.get("compared", {}), results.get("growth")
     least, most = operator.ge, operator.le
     found = []
     if 32 in compared:
@@ -36,13 +36,17 @@ def goals(results):
     if 8 in compared:
         p99 = compared[8]["ways"]["b"]["p99_ms"]
         found.append(Goal("p99 of (b) at 8 connections", 6, most, p99, " ms"))
-    for kind, works in results["access"]["tokens"].items():
+    access = results.get("access", {"tokens": {}, "row_security": {}})
+    for kind, works in access["tokens"].items():
         for work, figures in works.items():
             if kind != KINDS[0]:
                 name = f"{work} with a {kind} / with a {KINDS[0]}"
                 found.append(Goal(name, 0.9, least, figures["ratio"]))
-    ratio = results["access"]["row_security"][READ]["ratio"]
-    found.append(Goal(f"{READ} with row security / without", 0.9, least, ratio))
+    if READ in access["row_security"]:
+        ratio = access["row_security"][READ]["ratio"]
+        found.append(Goal(f"{READ} with row security / without", 0.9, least, ratio))
+    if evidence := results.get("evidence"):
+        found += evidence_goals(evidence)
     if dataplane := results.get("dataplane"):
         found += dataplane_goals(dataplane)
     if growth:
@@ -53,6 +57,15 @@ def goals(results):
         found.append(
             Goal(f"start on {count} events", 2, most, growth["restart"]["start_seconds"], " s"))
     return found
+
+
+def evidence_goals(evidence):
+    least, most = operator.ge, operator.le
+    ingest, listed = evidence["ingest"], evidence["list"]
+    yield Goal("evidence over HTTP / by COPY", 0.5, least, ingest["ratio"])
+    yield Goal("rows of evidence a second over HTTP", 40_000, least, ingest["per_second"])
+    name = f"p99 of a list with two filters over {listed['rows']:,} rows"
+    yield Goal(name, 50, most, listed["p99_ms"], " ms")
 
 
 def dataplane_goals(dataplane):
@@ -84,7 +97,7 @@ def table(results):
     lines.append(
         f"{'':>5} {'':4}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}   processor µs per request: "
         f"client{'server':>8}{'PostgreSQL':>12}")
-    for connections, result in results["compared"].items():
+    for connections, result in results.get("compared", {}).items():
         for name, way in result["ways"].items():
             lines.append(
                 f"{connections:>5} ({name}) {way['per_second']:>12,.0f}{way['p50_ms']:>9.2f}"
@@ -92,7 +105,10 @@ def table(results):
                 f"{way['postgres_us']:>12.0f}")
         ratios = "   ".join(f"{key} = {value:.2f}" for key, value in result["ratios"].items())
         lines.append(f"{'':>6}{ratios}   RSS {result['rss_mib']:.0f} MiB\n")
-    lines += access_lines(results["access"])
+    if access := results.get("access"):
+        lines += access_lines(access)
+    if evidence := results.get("evidence"):
+        lines += evidence_lines(evidence)
     if growth := results.get("growth"):
         lines += growth_lines(growth)
     if dataplane := results.get("dataplane"):
@@ -116,6 +132,17 @@ def access_lines(access):
             f"  {work}: {figures['per_second']:,.0f}, of what it is without row security "
             f"{figures['ratio']:.2f}")
     return lines + [""]
+
+
+def evidence_lines(evidence):
+    ingest, listed, export = evidence["ingest"], evidence["list"], evidence["export"]
+    return [
+        f"Evidence: {ingest['records']:,} rows, {ingest['per_second']:,.0f}/s over HTTP, "
+        f"{ingest['copy_per_second']:,.0f}/s by COPY; RSS {ingest['rss_mib']:.0f} MiB",
+        f"  list of 50 with two filters over {listed['rows']:,} rows: p50 {listed['p50_ms']:.1f} ms, "
+        f"p99 {listed['p99_ms']:.1f} ms",
+        f"  export: {export['rows']:,} rows, {export['per_second']:,.0f}/s; "
+        f"RSS {export['rss_mib']:.0f} MiB", ""]
 
 
 def dataplane_lines(dataplane):

@@ -17,7 +17,8 @@ struct WebhookLease: Hashable, Sendable {
 
   /// Rows of endpoints that are due and are leased from now on, for as many as there may be.
   ///
-  /// A lease that ends later than one that is made now can is one of before a clock was set back.
+  /// A lease that ends much later than one that is made now is one of before a clock was set back. Not one that ends a little
+  /// later: it may have been made since this transaction began, whose time `now()` is.
   ///
   /// - Parameter failing: whether of those whose last attempt failed, or of the others.
   static func claim(_ id: UUID, failing: Bool, limit: Int64) -> Query {
@@ -26,7 +27,7 @@ struct WebhookLease: Hashable, Sendable {
     SELECT organization_id, endpoint_id FROM webhook_cursors \
     WHERE due_at <= now() AND (failures > 0) = \(failing) \
     AND (lease_until IS NULL OR lease_until < now() \
-    OR lease_until > now() + make_interval(secs => \(seconds))) \
+    OR lease_until > now() + make_interval(secs => \(2 * seconds))) \
     ORDER BY due_at LIMIT \(limit) FOR UPDATE SKIP LOCKED) \
     UPDATE webhook_cursors AS c \
     SET lease_id = \(id), lease_until = now() + make_interval(secs => \(seconds)) FROM due \

@@ -115,6 +115,8 @@ import Testing
         #"{"provider":"openai","model":"gpt-4o-mini","effect":"allow"}"#,
       ]
       let (from, to) = (now.advanced(by: -15 * Self.hour), now.advanced(by: -5 * Self.hour))
+      // What was reported is counted, so that nothing else changes meanwhile.
+      _ = try await world.settledUsage()
       let before = try await planes[0].counts()
       let reply = try await world.owner.post(
         "\(world.path)/projects/\(world.project)/rules:replay",
