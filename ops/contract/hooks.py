@@ -51,7 +51,7 @@ def before_call(context, case, kwargs):
     # A stream that the server could follow has no end.
     if _name(case) == "streamChanges" and re.fullmatch(r"[+-]?[0-9]+", str(case.headers.get("Last-Event-ID"))):
         case.headers["Last-Event-ID"] = str(2**53 - 1)
-    if _name(case) == "streamEvents":
+    if _name(case) == "streamEvents" and re.fullmatch(r"[0-9]+|None", str(case.headers.get("Last-Event-ID"))):
         case.headers["Last-Event-ID"] = str(2**53 - 1)
     if case.meta is None:
         return

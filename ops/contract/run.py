@@ -27,7 +27,7 @@ DOCUMENT = HERE.parents[1] / "openapi.yaml"
 
 # What there is only where Stripe is.
 STRIPE = ["receiveStripeEvent", "listStripeEvents", "getStripeEvent", "replayStripeEvent", "checkOutCredits",
-          "checkOutPlan", "openBillingPortal"]
+          "checkOutPlan", "openBillingPortal", "listCreditPurchases", "getCreditPurchase", "listLedgerEntries"]
 
 SMALL = ["--max-examples", "40"]
 LONG = ["--max-examples", "400", "--max-time", "1800"]

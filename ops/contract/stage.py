@@ -234,8 +234,12 @@ class Stage:
         return event["id"]
 
     def make_customer(self):
-        """Something was bought for the organization, so that there is a portal."""
-        self.make_purchase(self.place["organization"])
+        """Something was bought for the organization, so that there are purchases, a ledger, and a portal."""
+        organization = self.place["organization"]
+        for _ in range(2):
+            self.make_purchase(organization)
+        bought = self.owner.send("GET", f"/v1/organizations/{organization}/credits/purchases")["data"]
+        self.place["purchase"] = bought[0]["id"]
 
     def make_purchase(self, organization):
         number = self.next()
@@ -296,6 +300,8 @@ class Stage:
         }
         if self.stripe_secret:
             lists["listStripeEvents"] = "/v1/platform/stripe-events"
+            lists["listCreditPurchases"] = f"{organization}/credits/purchases"
+            lists["listLedgerEntries"] = f"{organization}/credits/ledger"
         return {
             name: self.owner.send("GET", path, params={"limit": 1})["next_cursor"]
             for name, path in lists.items()}
@@ -402,7 +408,7 @@ class Stage:
             "reportLeakedTokens": Sacrifice(to_be_found, times=2),
             # One more than there may be.
             "createWebhookEndpoint": Sacrifice(owned, times=21),
-            "deleteWebhookEndpoint": Sacrifice(here("endpoint", self.make_webhook_endpoint), times=2),
+            "deleteWebhookEndpoint": Sacrifice(here("endpoint", self.make_webhook_endpoint)),
             "deleteRule": Sacrifice(here("rule", self.make_rule)),
             "revokeGatewayToken": Sacrifice(lambda: {"token": self.make_gateway()[1]}, times=2),
             "revokePersonalAccessToken": Sacrifice(lambda: {"token": self.make_token()}, times=2),
