@@ -96,7 +96,8 @@ extension Session {
     while true {
       switch PQflush(wire.connection) {
       case 0: return
-      case 1: try wait(until: deadline)
+      // Not `wait(until:)`, which sends more first: when that was the rest, nothing comes that it could wait for.
+      case 1: try wait(for: POLLIN | POLLOUT, until: deadline)
       default: throw wire.lost()
       }
     }

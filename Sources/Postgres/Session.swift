@@ -137,8 +137,12 @@ package final class Session {
 
   /// Sends what is left and waits for something to read.
   func wait(until deadline: ContinuousClock.Instant) throws(PostgresError) {
-    let events = Int16(wire.flush() ? POLLIN | POLLOUT : POLLIN)
-    let ready = awaitReadiness(socket: wire.socket, events: events, until: deadline).socket
+    try wait(for: wire.flush() ? POLLIN | POLLOUT : POLLIN, until: deadline)
+  }
+
+  /// Waits for one of these events, and reads what there is.
+  func wait(for events: Int32, until deadline: ContinuousClock.Instant) throws(PostgresError) {
+    let ready = awaitReadiness(socket: wire.socket, events: Int16(events), until: deadline).socket
     guard ready != 0 else {
       abort()
       throw PostgresError(.deadlineExceeded(outcome: .unknown))

@@ -42,6 +42,25 @@ struct CopyTests {
     }
   }
 
+  /// When the rest of a chunk went out in between, nobody was to wait for an answer that does not come.
+  @Test func `a copy of large chunks never waits for nothing`() async throws {
+    let chunk = Array(String(repeating: "123456789012345\n", count: 16_384).utf8)
+    try await TestServer.withConnection { connection, _ in
+      try await connection.execute("CREATE TEMPORARY TABLE t (n int8)")
+      for _ in 0..<100 {
+        let copied = try await connection.run(deadline: soon()) { session in
+          var left = 5
+          return try session.copyIn("COPY t FROM STDIN", deadline: soon()) {
+            left -= 1
+            return left >= 0 ? chunk : nil
+          }
+        }
+        #expect(copied == 5 * 16_384)
+        try await connection.execute("TRUNCATE t")
+      }
+    }
+  }
+
   @Test func `a source that fails copies nothing and leaves the session usable`() async throws {
     struct Broken: Error {}
     try await TestServer.withConnection { connection, _ in

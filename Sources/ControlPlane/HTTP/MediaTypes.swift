@@ -10,7 +10,7 @@ enum MediaTypes {
       || accepts(["application/json", "application/problem+json"], accept)
   }
 
-  /// The same for one of some other types of `application`, in lower case.
+  /// The same for one of some other types, all of one kind (`application`, say), in lower case.
   static func accepts(_ types: [String], _ accept: String) -> Bool {
     var best = (specificity: 0, accepted: false)
     for item in accept.split(separator: ",", omittingEmptySubsequences: true) {
@@ -18,7 +18,8 @@ enum MediaTypes {
       let specificity: Int
       switch parts[0].trimmed.lowercased() {
       case let type where types.contains(String(type)): specificity = 3
-      case "application/*": specificity = 2
+      case let range where range.hasSuffix("/*") && types[0].hasPrefix(range.dropLast(1)):
+        specificity = 2
       case "*/*": specificity = 1
       default: continue
       }

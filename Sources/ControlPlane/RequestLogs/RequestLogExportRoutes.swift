@@ -21,6 +21,13 @@ struct RequestLogExportRoutes: RouteGroup {
     var mediaType: String {
       switch self {
       case .ndjson: "application/x-ndjson"
+      case .csv: "text/csv"
+      }
+    }
+
+    var contentType: String {
+      switch self {
+      case .ndjson: mediaType
       case .csv: "text/csv; charset=utf-8; header=present"
       }
     }
@@ -36,6 +43,9 @@ struct RequestLogExportRoutes: RouteGroup {
     let format = query.choice("format", of: Format.self) ?? .ndjson
     let filter = RequestLogTable.Filter(query)
     try query.finish()
+    if let accept = request.headers[.accept], !MediaTypes.accepts([format.mediaType], accept) {
+      throw Problem(.notAcceptable, "the reply is \(format.mediaType)")
+    }
     let start = Pages(
       organization: member.organizationID, filter: filter,
       oldest: try await member.oldestEvidence(services.plans), reads: member.reads)
@@ -43,7 +53,7 @@ struct RequestLogExportRoutes: RouteGroup {
     var response = Response(
       status: .ok,
       headers: [
-        .contentType: format.mediaType, .cacheControl: "no-store",
+        .contentType: format.contentType, .cacheControl: "no-store",
         .contentDisposition: "attachment; filename=\"\(name)\"",
       ])
     response.body = ResponseBody { writer in

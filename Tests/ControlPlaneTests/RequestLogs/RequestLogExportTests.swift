@@ -20,6 +20,17 @@ import Testing
     #expect(try reply.json["errors"]?.array?.first?["parameter"]?.string == "format")
   }
 
+  @Test(arguments: [
+    ("", "application/json", 406), ("", "application/*", 200), ("?format=csv", "text/*", 200),
+    ("?format=csv", "application/x-ndjson", 406), ("?format=csv", "text/html, */*;q=0.1", 200),
+  ])
+  func `what nobody takes is not sent`(query: String, accept: String, status: Int) async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let reply = try await world.owner.get(
+      "\(world.path)/request-logs:export\(query)", headers: ["Accept": accept])
+    #expect(reply.status == status)
+  }
+
   @Test func `all pages of what is asked for are there once, newest first`() async throws {
     let world = try await EvidenceWorld(TestControlPlane.shared)
     let now = Timestamp.now
