@@ -120,6 +120,7 @@ let package = Package(
         .embedInCode("Migrations/0013_credits_and_usage.sql"),
         .embedInCode("Migrations/0014_stripe.sql"),
         .embedInCode("Migrations/0015_webhooks.sql"),
+        .embedInCode("Migrations/0016_blocked_requests.sql"),
       ],
       swiftSettings: strict),
     .executableTarget(

@@ -908,6 +908,8 @@ CREATE INDEX projects_project_id ON public.projects USING btree (project_id);
 
 CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_version, organization_id, provider_key_id);
 
+CREATE INDEX request_logs_blocked ON ONLY public.request_logs USING btree (organization_id, occurred_at, log_id) WHERE (decision = 'block'::text);
+
 CREATE INDEX stripe_events_open ON public.stripe_events USING btree (status, received_at DESC, event_id DESC) WHERE (status = ANY (ARRAY['received'::text, 'parked'::text, 'failed'::text]));
 
 CREATE INDEX stripe_events_received ON public.stripe_events USING btree (received_at DESC, event_id DESC);

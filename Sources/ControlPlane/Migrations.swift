@@ -18,6 +18,7 @@ extension Migrator {
     migration(13, "credits_and_usage", PackageResources._013_credits_and_usage_sql),
     migration(14, "stripe", PackageResources._014_stripe_sql),
     migration(15, "webhooks", PackageResources._015_webhooks_sql),
+    migration(16, "blocked_requests", PackageResources._016_blocked_requests_sql),
   ])
 
   private static func migration(_ number: Int32, _ name: String, _ sql: [UInt8]) -> Migration {

@@ -31,6 +31,24 @@ enum RequestLogTable {
     var from: Int64?
     /// Exclusive; in microseconds.
     var to: Int64?
+
+    /// Those of the columns that are asked about, and no others: so there are indexes for some of them.
+    fileprivate var conditions: Query {
+      let project: Query = projectID.map { "AND project_id = \($0.uuid)" } ?? ""
+      let key: Query = keyID.map { "AND key_id = \($0.uuid)" } ?? ""
+      let provider: Query = provider.map { "AND provider = \($0)" } ?? ""
+      let model: Query = model.map { "AND model = \($0)" } ?? ""
+      let decision: Query =
+        switch decision {
+        case .allow?: "AND decision = 'allow'"
+        case .block?: "AND decision = 'block'"
+        case nil: ""
+        }
+      return """
+        \(fragment: project) \(fragment: key) \(fragment: decision) \(fragment: provider) \
+        \(fragment: model)
+        """
+    }
   }
 
   /// An organization's records, newest first, behind the one with the id `after`.
@@ -48,11 +66,7 @@ enum RequestLogTable {
       SELECT \(fragment: selection) FROM request_logs WHERE organization_id = \(organization.uuid) \
       AND occurred_at >= \(from) AND occurred_at < \(to) \
       AND (\(after?.uuid)::uuid IS NULL OR (occurred_at, log_id) < (\(last), \(after?.uuid))) \
-      AND (\(filter.projectID?.uuid)::uuid IS NULL OR project_id = \(filter.projectID?.uuid)) \
-      AND (\(filter.decision?.rawValue)::text IS NULL OR decision = \(filter.decision?.rawValue)) \
-      AND (\(filter.provider)::text IS NULL OR provider = \(filter.provider)) \
-      AND (\(filter.model)::text IS NULL OR model = \(filter.model)) \
-      AND (\(filter.keyID?.uuid)::uuid IS NULL OR key_id = \(filter.keyID?.uuid)) \
+      \(fragment: filter.conditions) \
       ORDER BY occurred_at DESC, log_id DESC LIMIT \(limit)
       """
   }
