@@ -121,12 +121,15 @@ def fill(postgres, organization, rows, report):
         postgres.query(
             f"SELECT add_request_log_partition(current_date - {day})", database="evidence")
     step = 500_000
+    # A UUID of version 7, which holds the time: that is how a record is found again.
+    identifier = """(lpad(to_hex((extract(epoch FROM t) * 1000)::bigint), 12, '0')
+              || '7' || lpad(to_hex(n % 4096), 3, '0') || '8' || substr(md5(n::text), 1, 15))::uuid"""
     for start in range(0, rows, step):
         postgres.query(
             f"""
             INSERT INTO request_logs (organization_id, occurred_at, log_id, project_id, decision,
               reason, provider, model, configuration_position)
-            SELECT p.organization_id, t, gen_random_uuid(), p.project_id,
+            SELECT p.organization_id, t, {identifier}, p.project_id,
               CASE WHEN n % 10 = 0 THEN 'block' ELSE 'allow' END,
               CASE WHEN n % 10 = 0 THEN 'network' END, 'openai', 'gpt-4o', 1
             FROM generate_series({start}, {min(start + step, rows) - 1}) AS n
