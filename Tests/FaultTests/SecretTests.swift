@@ -13,6 +13,7 @@ extension FaultTests {
     @Test func `no raw secret is in a table, a file, a log or a reply`() async throws {
       var settings = RunningGateway.settings
       settings["SIGNALBOX_DEV_IDENTITY"] = "1"
+      settings["SIGNALBOX_STRIPE_WEBHOOK_SECRETS"] = StripeDelivery.secret
       try await FaultRun.with(settings) { run in
         let scene = try await SecretScene(run)
         let replies = try await scene.replies()
@@ -102,7 +103,9 @@ private struct SecretScene {
   let admin: TestClient
   let needle = "Needle-in-the-haystack-73"
   /// By what they are.
-  private(set) var secrets = ["bootstrap token": ServerProcess.token]
+  private(set) var secrets = [
+    "bootstrap token": ServerProcess.token, "secret of Stripe's webhooks": StripeDelivery.secret,
+  ]
   /// The last part of paths, by the collection.
   private var ids: [String: String] = ["provider-keys": "openai", "problems": "not-found"]
   private var gatewayToken = ""
@@ -126,6 +129,34 @@ private struct SecretScene {
     ids["rules"] = try rule.json["id"]?.string
     try await runGateway(project)
     try await invite(project)
+    try await buy(project)
+    try await makeWebhookEndpoint(project)
+  }
+
+  private mutating func buy(_ project: KeyedProject) async throws {
+    let delivery = StripeDelivery.checkout(
+      id: "evt_secrets", payment: "pi_secrets", organization: ids["organizations"])
+    let told = try await admin.with(token: nil).send(
+      "POST", "/v1/webhooks/stripe", delivery.body,
+      headers: ["Stripe-Signature": StripeDelivery.signature(of: delivery.body)])
+    #expect(told.status == 200, "\(told.text)")
+    ids["stripe-events"] = delivery.id
+    ids["purchases"] = try await admin.all("\(project.organization)/credits/purchases").first?[
+      "id"]?
+      .string
+  }
+
+  private mutating func makeWebhookEndpoint(_ project: KeyedProject) async throws {
+    let path = "\(project.organization)/webhook-endpoints"
+    let made = try await admin.post(path, #"{"url":"https://hooks.example.com/\#(needle)"}"#)
+    secrets["secret of a webhook endpoint"] = try made.json["secret"]?.string
+    let id = try #require(try made.json["id"]?.string, "\(made.text)")
+    ids["webhook-endpoints"] = id
+    let rotated = try await admin.post("\(path)/\(id):rotate-secret", "{}")
+    secrets["rotated secret of a webhook endpoint"] = try rotated.json["secret"]?.string
+    #expect(secrets["rotated secret of a webhook endpoint"] != nil, "\(rotated.text)")
+    let pinged = try await admin.post("\(path)/\(id):ping")
+    ids["deliveries"] = try #require(try pinged.json["event_id"]?.string, "\(pinged.text)")
   }
 
   /// Makes something that is shown once, and again to whoever repeats it.
@@ -218,7 +249,7 @@ private struct SecretScene {
     let gateway = admin.with(token: gatewayToken)
     for operation in try Contract.current.get().operations
     where operation.method == "GET"
-      && !["/v1/dataplane/stream", "/v1/dev/mailbox"].contains(operation.path)
+      && operation.path != "/v1/dev/mailbox" && !operation.path.hasSuffix("/stream")
     {
       let target = target(operation.path)
       let reply = try await (operation.permission == "gateway" ? gateway : admin).get(target)
