@@ -28,23 +28,6 @@ enum CreditLedger {
     ORDER BY version DESC LIMIT \(limit)
     """
   }
-
-  /// What an organization has, and whether its plan lets it spend it.
-  static func balance(of organization: OrganizationID) -> Query {
-    """
-    SELECT credit_logs_balance, plan_tier, plan_catalog_version, entitlements FROM organizations \
-    WHERE organization_id = \(organization.uuid)
-    """
-  }
-
-  /// Balance and whether requests may be paid with it, from a row of ``balance(of:)``.
-  static func balance(
-    _ row: Row, _ catalog: PlanCatalog
-  ) throws -> (units: Int64, isSpendable: Bool) {
-    let (balance, tier, version, stored) = try row.decode((Int64, PlanTier, Int64, JSONB).self)
-    let entitlements = try PlanQuery.entitlements(stored, of: tier, version, catalog)
-    return (balance, entitlements.creditBackedRequests && balance > 0)
-  }
 }
 
 extension LedgerEntry {

@@ -30,10 +30,11 @@ struct CreditRoutes: RouteGroup {
       return .json(
         CreditPayloads.credits(balance: past.credits.balance, isSpendable: isSpendable).bytes())
     }
-    let rows = try await member.reads.rows(CreditLedger.balance(of: member.organizationID))
+    let rows = try await member.reads.rows(CapacityQuery.capacity(of: member.organizationID))
     guard let row = rows.first else { throw Problem(.notFound) }
-    let (balance, isSpendable) = try CreditLedger.balance(row, services.plans)
-    return .json(CreditPayloads.credits(balance: balance, isSpendable: isSpendable).bytes())
+    let stored = try StoredCapacity(row, services.plans)
+    let isSpendable = stored.capacity(at: .now).credits > 0
+    return .json(CreditPayloads.credits(balance: stored.balance, isSpendable: isSpendable).bytes())
   }
 
   private func purchases(request: Request, context: APIContext) async throws -> Reply {

@@ -58,7 +58,7 @@ extension Workspace {
     let entitlements = plan?.entitlements ?? plans[tier].entitlements
     return ConfiguredOrganization(
       plan: tier, entitlements, balance: credits.balance, period: usage.newestPeriod,
-      includedUsed: usage.newestPeriod.flatMap { usage.months[$0]?.total.included } ?? 0)
+      includedUsed: usage.includedUsed)
   }
 }
 

@@ -130,7 +130,7 @@ package final class LiveConfiguration: Service {
       let isFresh = position.map { $0 <= status.position } ?? true
       if let document, isFresh || status.staleSince != nil { return (document, status) }
       signal.raise()
-      await wait(after: revision, until: deadline)
+      await news.wait(after: revision, until: deadline)
     }
     throw .unavailable()
   }
@@ -195,15 +195,6 @@ package final class LiveConfiguration: Service {
 
   /// Waits until there is something new to look at, or the task is cancelled.
   func wait(after revision: UInt64) async { await news.wait(after: revision) }
-
-  private func wait(after revision: UInt64, until deadline: ContinuousClock.Instant) async {
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.wait(after: revision) }
-      group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
-      await group.next()
-      group.cancelAll()
-    }
-  }
 
   // MARK: Following the log
 

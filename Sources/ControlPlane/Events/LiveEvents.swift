@@ -104,17 +104,10 @@ final class LiveEvents: Service {
         group.addTask {
           while !Task.isCancelled {
             try? await Task.sleep(for: Self.tick)
-            self.wakeUp.raise()
             self.news.raise()
           }
         }
-        group.addTask {
-          while !Task.isCancelled {
-            let seen = self.log.count
-            self.wakeUp.raise()
-            await self.log.wait(after: seen)
-          }
-        }
+        group.addTask { await self.wakeUp.follow(self.log, atLeastEvery: Self.tick) }
         group.addTask { await self.follow() }
       }
     }

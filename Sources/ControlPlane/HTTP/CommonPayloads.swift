@@ -78,6 +78,18 @@ extension PayloadReader {
   }
 }
 
+extension QueryReader {
+  /// An id of one kind of thing.
+  func id<Entity: Identified>(
+    _ name: String, of type: Entity.Type
+  ) -> TypeID<Entity>? {
+    string(
+      name, TextRules(1...64), where: { TypeID<Entity>($0) != nil },
+      otherwise: "must be an id that starts with \(Entity.idPrefix)_"
+    ).flatMap { TypeID<Entity>($0) }
+  }
+}
+
 extension Change {
   /// As deciders take it: the outer nil leaves it as it is, the inner nil removes it.
   var removable: Value?? {

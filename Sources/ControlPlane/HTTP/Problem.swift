@@ -1,5 +1,6 @@
 package import HTTPTypes
 package import Hummingbird
+import JSON
 import NIOCore
 
 /// A failure as the caller sees it: RFC 9457 problem details. Holds nothing internal; may be thrown
@@ -82,6 +83,16 @@ extension Problem {
     _ kind: ProblemKind = .unavailable, retryAfter seconds: Int = 1, _ detail: String? = nil
   ) -> Problem {
     Problem(kind, detail, headers: [.retryAfter: "\(seconds)"])
+  }
+
+  /// The last line of JSON lines whose status is sent already: says what broke them off.
+  var lastLine: [UInt8] {
+    var problem = JSONObject()
+    problem.set("code", kind.code)
+    problem.set("title", kind.title)
+    var line = JSONObject()
+    line.set("error", problem)
+    return line.bytes() + [UInt8(ascii: "\n")]
   }
 
   /// The document, `application/problem+json`. `instance` is the path of the request, nil when it

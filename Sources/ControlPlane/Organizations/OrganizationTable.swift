@@ -62,9 +62,7 @@ enum OrganizationTable: EntityTable {
       onboardingFacts: JSONB(
         utf8: workspace.onboarding?.factsJSON.canonicalBytes() ?? Array("{}".utf8)),
       creditLogsBalance: workspace.credits.balance, usagePeriod: workspace.usage.newestPeriod,
-      includedRequestsUsed: workspace.usage.newestPeriod.flatMap {
-        workspace.usage.months[$0]?.total.included
-      } ?? 0,
+      includedRequestsUsed: workspace.usage.includedUsed,
       billing: BillingReference(
         customerID: workspace.billing.customerID,
         subscriptionID: workspace.billing.subscriptionID))

@@ -49,21 +49,11 @@ struct ReplayRoutes: RouteGroup {
         while let line = try await run.next() { try await writer.write(ByteBuffer(bytes: line)) }
       } catch let error as PostgresError {
         // The status is sent already: the last line says what happened.
-        try await writer.write(ByteBuffer(bytes: Self.failure(error)))
+        try await writer.write(ByteBuffer(bytes: error.problem.lastLine))
       }
       try await writer.finish(nil)
     }
     return response
-  }
-
-  private static func failure(_ error: PostgresError) -> [UInt8] {
-    let kind = error.problem.kind
-    var problem = JSONObject()
-    problem.set("code", kind.code)
-    problem.set("title", kind.title)
-    var line = JSONObject()
-    line.set("error", problem)
-    return line.bytes() + [UInt8(ascii: "\n")]
   }
 
   /// One replay, page by page, so that its memory does not grow with what it reads.

@@ -66,7 +66,7 @@ struct RequestLogExportRoutes: RouteGroup {
       } catch let error as PostgresError {
         // The status is sent already: JSON has a last line for it, CSV has none and ends before its end.
         guard format == .ndjson else { throw error }
-        try await writer.write(ByteBuffer(bytes: Self.failure(error)))
+        try await writer.write(ByteBuffer(bytes: error.problem.lastLine))
       }
       try await writer.finish(nil)
     }
@@ -88,16 +88,6 @@ struct RequestLogExportRoutes: RouteGroup {
       }
       return buffer
     }
-  }
-
-  private static func failure(_ error: PostgresError) -> [UInt8] {
-    let kind = error.problem.kind
-    var problem = JSONObject()
-    problem.set("code", kind.code)
-    problem.set("title", kind.title)
-    var line = JSONObject()
-    line.set("error", problem)
-    return line.bytes() + [UInt8(ascii: "\n")]
   }
 
   /// One page after the other, so that memory does not grow with what is exported.

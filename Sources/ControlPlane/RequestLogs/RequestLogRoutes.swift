@@ -113,9 +113,9 @@ struct RequestLogRoutes: RouteGroup {
 extension Membership {
   /// What is older is not shown any more, although other workspaces' plans keep its partition.
   func oldestEvidence(_ plans: PlanCatalog) async throws -> Timestamp {
-    let rows = try await reads.rows(RequestLogTable.retention(of: organizationID))
+    let rows = try await reads.rows(PlanQuery.plan(of: organizationID))
     guard let row = rows.first else { throw Problem(.notFound) }
-    let days = try RequestLogTable.retentionDays(row, plans)
+    let days = try PlanQuery.entitlements(row, plans).retentionDays
     return Timestamp.now.advanced(by: -days * 86_400_000_000)
   }
 }
@@ -130,17 +130,5 @@ extension RequestLogTable.Filter {
     model = query.string("model", TextRules(1...ModelPattern.longest))
     from = query.time("from")
     to = query.time("to")
-  }
-}
-
-extension QueryReader {
-  /// An id of one kind of thing.
-  fileprivate func id<Entity: Identified>(
-    _ name: String, of type: Entity.Type
-  ) -> TypeID<Entity>? {
-    string(
-      name, TextRules(1...64), where: { TypeID<Entity>($0) != nil },
-      otherwise: "must be an id that starts with \(Entity.idPrefix)_"
-    ).flatMap { TypeID<Entity>($0) }
   }
 }

@@ -96,22 +96,6 @@ enum RequestLogTable {
       """
   }
 
-  /// What an organization's plan says of how long evidence is kept.
-  static func retention(of organization: OrganizationID) -> Query {
-    """
-    SELECT plan_tier, plan_catalog_version, entitlements FROM organizations \
-    WHERE organization_id = \(organization.uuid)
-    """
-  }
-
-  /// Days, from a row of ``retention(of:)``.
-  static func retentionDays(_ row: Row, _ catalog: PlanCatalog) throws -> Int64 {
-    let (tier, version, entitlements) = try row.decode((PlanTier, Int64, JSONB).self)
-    // Given before there was a catalog: as the decider takes it.
-    guard version > 0 else { return catalog[tier].entitlements.retentionDays }
-    return try StrictJSONDecoder().decode(Entitlements.self, from: entitlements.utf8).retentionDays
-  }
-
   /// Whose the projects are.
   static func owners(of projects: [UUID]) -> Query {
     "SELECT project_id, organization_id FROM projects WHERE project_id = ANY(\(projects))"

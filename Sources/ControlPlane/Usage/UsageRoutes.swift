@@ -23,10 +23,7 @@ struct UsageRoutes: RouteGroup {
     let period = query.period("period") ?? BillingPeriod(containing: now)
     let dimensions = query.dimensions("group_by")
     var filter = UsageDayTable.Filter(from: period.start.day, to: period.end.day)
-    filter.projectID = query.string(
-      "project_id", TextRules(1...64), where: { ProjectID($0) != nil },
-      otherwise: "must be an id that starts with prj_"
-    ).flatMap { ProjectID($0) }
+    filter.projectID = query.id("project_id", of: Project.self)
     filter.provider = query.string("provider", .provider)
     filter.model = query.string("model", TextRules(1...ModelPattern.longest))
     filter.decision = query.choice("decision")
@@ -36,6 +33,7 @@ struct UsageRoutes: RouteGroup {
     guard let row = capacities.first else { throw Problem(.notFound) }
     let stored = try StoredCapacity(row, services.plans)
     let newest = stored.capacity(at: now)
+    let isRunning = newest.resetsAt == period.end
     let counters = try await member.reads.rows(UsageCounterTable.all(in: organization, period))
     let pending = try await member.reads.rows(UsageReportTable.pending(of: organization))
     let sums = try await member.reads.rows(
@@ -49,10 +47,9 @@ struct UsageRoutes: RouteGroup {
     }
     return .json(
       UsageReply(
-        period: period, capacity: newest.resetsAt == period.end ? newest : nil,
+        period: period, capacity: isRunning ? newest : nil,
         projects: try counters.map { row throws(PostgresError) in try UsageCounterRow(row) },
-        pending: newest.resetsAt == period.end
-          ? try pending[0].decode(Int64.self, column: "requests") : 0,
+        pending: isRunning ? try pending[0].decode(Int64.self, column: "requests") : 0,
         dimensions: dimensions,
         sums: try sums.map { row throws(PostgresError) in try UsageSum(row, by: dimensions) }
       ).json.bytes())

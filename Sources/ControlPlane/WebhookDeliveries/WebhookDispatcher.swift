@@ -40,19 +40,7 @@ final class WebhookDispatcher: Sendable {
   /// Goes on until it is cancelled.
   func run() async {
     await withDiscardingTaskGroup { group in
-      group.addTask {
-        while !Task.isCancelled {
-          try? await Task.sleep(for: Self.tick)
-          self.wakeUp.raise()
-        }
-      }
-      group.addTask {
-        while !Task.isCancelled {
-          let seen = self.log.count
-          self.wakeUp.raise()
-          await self.log.wait(after: seen)
-        }
-      }
+      group.addTask { await self.wakeUp.follow(self.log, atLeastEvery: Self.tick) }
       group.addTask { await self.follow() }
     }
   }

@@ -83,7 +83,7 @@ final class WebhookWorkers: Service {
           }
         }
         // Where there was something, there may be more.
-        if claimed.isEmpty { await wait(after: seen) }
+        if claimed.isEmpty { await work.wait(after: seen, until: .now + Self.tick) }
       }
     }
   }
@@ -109,15 +109,6 @@ final class WebhookWorkers: Service {
     } catch {
       // A database that is away is told of by readiness; what is due stays due.
       return []
-    }
-  }
-
-  private func wait(after count: UInt64) async {
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.work.wait(after: count) }
-      group.addTask { try? await Task.sleep(for: Self.tick) }
-      await group.next()
-      group.cancelAll()
     }
   }
 

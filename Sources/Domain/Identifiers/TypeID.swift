@@ -49,19 +49,11 @@ extension TypeID: Codable, CodingKeyRepresentable {
     try container.encode(description)
   }
 
-  package var codingKey: any CodingKey { IDCodingKey(stringValue: description) }
+  package var codingKey: any CodingKey { TextCodingKey(stringValue: description) }
 
   package init?(codingKey: some CodingKey) {
     self.init(codingKey.stringValue)
   }
-}
-
-private struct IDCodingKey: CodingKey {
-  let stringValue: String
-  var intValue: Int? { nil }
-
-  init(stringValue: String) { self.stringValue = stringValue }
-  init?(intValue: Int) { nil }
 }
 
 /// Crockford's base32 of 128 bits in 26 characters, the first of which carries three bits.

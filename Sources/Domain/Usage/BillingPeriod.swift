@@ -58,16 +58,9 @@ extension BillingPeriod: LosslessStringConvertible, Codable, CodingKeyRepresenta
     try container.encode(description)
   }
 
-  package var codingKey: any CodingKey { Name(stringValue: description) }
+  package var codingKey: any CodingKey { TextCodingKey(stringValue: description) }
 
   package init?(codingKey: some CodingKey) {
     self.init(codingKey.stringValue)
-  }
-
-  private struct Name: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
   }
 }

@@ -85,6 +85,11 @@ package struct Usage: Equatable, Sendable, Codable {
     case newestPeriod = "newest_period"
   }
 
+  /// How many of the newest month's included requests are used.
+  package var includedUsed: Int64 {
+    newestPeriod.flatMap { months[$0]?.total.included } ?? 0
+  }
+
   /// In which month something is recorded. A clock that is set back does not open an old one again.
   package func period(at time: Timestamp) -> BillingPeriod {
     let period = BillingPeriod(containing: time)

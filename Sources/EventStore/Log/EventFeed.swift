@@ -94,6 +94,25 @@ package final class BroadcastSignal: Sendable {
     for continuation in waiting.values { continuation.resume() }
   }
 
+  /// Raises it whenever another one is raised, and so often anyway, until the task is cancelled.
+  package func follow(_ other: BroadcastSignal, atLeastEvery interval: Duration) async {
+    while !Task.isCancelled {
+      let seen = other.count
+      raise()
+      await other.wait(after: seen, until: .now + interval)
+    }
+  }
+
+  /// Waits until it was raised more often than `count` times, the time has come, or the task is cancelled.
+  package func wait(after count: UInt64, until deadline: ContinuousClock.Instant) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.wait(after: count) }
+      group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
+      await group.next()
+      group.cancelAll()
+    }
+  }
+
   /// Waits until it was raised more often than `count` times, or the task is cancelled.
   package func wait(after count: UInt64) async {
     let id = state.withLock { state in

@@ -125,7 +125,7 @@ import Testing
     #expect(entries.first?["balance"] == balance)
   }
 
-  @Test func `what is refunded after it was spent is shown as a debt`() async throws {
+  @Test func `what a lost dispute took is gone, and the past shows what was there`() async throws {
     let world = try await World()
     let order = world.order("1")
     try await world.told(

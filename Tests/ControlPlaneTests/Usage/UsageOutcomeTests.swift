@@ -74,15 +74,12 @@ import Testing
     #expect(step?["done_at"]?.string != nil, "\(String(describing: steps))")
   }
 
-  @Test func `a month that is over keeps what it was`() async throws {
+  @Test func `a month that is not this one has counters and no capacity`() async throws {
     let world = try await EvidenceWorld(TestControlPlane.shared)
-    let organization = try #require(
-      OrganizationID(String(world.path.split(separator: "/").last ?? "")))
     let usage = try await world.owner.get("\(world.path)/usage?period=2025-01").json
     #expect(usage["capacity"] == .null)
     #expect(usage.counts == [0, 0, 0])
     #expect(usage["ends_at"]?.string == "2025-02-01T00:00:00.000000Z")
-    _ = organization
   }
 
   // MARK: At the boundary
@@ -148,6 +145,33 @@ import Testing
         try Rebuild.differences(session, deadline: .now + .seconds(30))
       }
       #expect(differences.isEmpty, "\(differences.prefix(3))")
+    }
+  }
+
+  @Test func `what is refunded after it was spent is a debt, which buys nothing`() async throws {
+    try await TestControlPlane.with({ $0.plans = .standard }) { planes in
+      let world = try await EvidenceWorld(planes[0])
+      let organization = try #require(
+        OrganizationID(String(world.path.split(separator: "/").last ?? "")))
+      let project = try #require(ProjectID(world.project))
+      _ = try await planes[0].handle(.plan(.change(to: .plus)), in: organization)
+      let order = PurchaseOrder(
+        purchaseID: CreditPurchaseID(Identifiers.next()), paymentID: "pi_debt",
+        package: CreditPackage.all[0], amount: 1500, currency: "usd")
+      _ = try await planes[0].handle(.credits(.complete(order)), in: organization, by: .system)
+      try await world.use(150_000, of: project, in: organization)
+      _ = try await planes[0].handle(
+        .credits(.refund(paymentID: order.paymentID, refunded: 500)), in: organization, by: .system)
+      let credits = try await world.owner.get("\(world.path)/credits").json
+      #expect(credits["credit_logs_balance"] == .integer(-33_333))
+      #expect(credits["credit_debt"] == .integer(33_333))
+      #expect(credits["spendable"] == .bool(false))
+      let usage = try await world.owner.get("\(world.path)/usage").json
+      #expect(usage.counts == [50_000, 100_000, 0])
+      #expect(usage["capacity"]?["remaining"] == .integer(0))
+      let told = try await world.owner.all(
+        "\(world.path)/audit-events?action=credits.debt_incurred")
+      #expect(told.count == 1)
     }
   }
 }
