@@ -47,6 +47,8 @@ package actor CommandHandler {
   package nonisolated func handle(
     _ request: CommandRequest
   ) async throws(CommandError) -> CommandOutcome {
+    // Once it waits, it may be carried out before its caller can say that they gave up.
+    guard !Task.isCancelled else { throw .unavailable }
     if let claim = request.idempotency, !queue.reserve(claim.id) {
       throw .idempotencyKeyInUse
     }
