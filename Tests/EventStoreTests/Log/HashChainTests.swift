@@ -97,7 +97,7 @@ import Testing
     let event = UnrecordedEvent(
       eventID: id, type: "organization.created", schemaVersion: 1, actorKind: "system",
       actorID: nil, requestID: nil, causationID: id,
-      occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1)
+      occurredAt: TimestampTZ(clamping: 1)
     ).recorded(payload: payload, organizationID: stream, after: .empty, position: 7)
     let envelope = """
       {"actor_kind":"system","causation_id":"00000000-0000-7000-8000-00000000000b",\
