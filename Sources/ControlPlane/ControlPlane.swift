@@ -94,7 +94,8 @@ package struct ControlPlane: Sendable {
     let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
-      upgrades: configuration.planUpgrades, snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
+      upgrades: configuration.planUpgrades,
+      snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)

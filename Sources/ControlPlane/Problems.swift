@@ -153,7 +153,8 @@ extension ProblemKind {
     .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
-    .planProviderMissing, .paymentRequired, .planGivenByPlatform, .tooManyProviderKeys, .tooManyWebhookEndpoints, .duplicateRule,
+    .planProviderMissing, .paymentRequired, .planGivenByPlatform, .tooManyProviderKeys,
+    .tooManyWebhookEndpoints, .duplicateRule,
     .contradictoryRule, .illegalTransition, .signatureInvalid, .billingNotConfigured,
     .billingUnavailable, .alreadySubscribed, .noBillingCustomer, .stripeEventFinished, .rateLimited,
   ]

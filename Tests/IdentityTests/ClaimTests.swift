@@ -143,12 +143,26 @@ struct ClaimTests {
   {
     for (claim, expected): (JSONValue?, String?) in [
       (.bool(false), nil), ("false", nil), (.null, nil), (.integer(1), nil),
-      (nil, "Ada@Example.com"), (.bool(true), "Ada@Example.com"), ("true", "Ada@Example.com"),
+      (nil, nil), (.bool(true), "Ada@Example.com"), ("true", "Ada@Example.com"),
     ] {
       let token = try key.token(claims: ["email_verified": claim])
       #expect(try await verifier.verify(token, at: TestIssuer.now).email == expected)
     }
-    let token = try key.token(claims: ["email": "a\nb", "name": .null])
+    let token = try key.token(
+      claims: ["email": "a\nb", "name": .null, "email_verified": .bool(true)])
     #expect(try await verifier.verify(token, at: TestIssuer.now).email == nil)
+  }
+
+  @Test func `only an issuer that is trusted with addresses need not say that it verified them`()
+    async throws
+  {
+    let trusting = try TestIssuer([key]).verifier([TestIssuer.provider(trustsEmail: true)])
+    for (claim, expected): (JSONValue?, String?) in [
+      (nil, "Ada@Example.com"), (.bool(true), "Ada@Example.com"), (.bool(false), nil),
+      ("false", nil), (.null, nil),
+    ] {
+      let token = try key.token(claims: ["email_verified": claim])
+      #expect(try await trusting.verify(token, at: TestIssuer.now).email == expected)
+    }
   }
 }

@@ -28,13 +28,13 @@ package enum UserTable {
   ) -> Query {
     let normalized = email.flatMap { EmailAddress($0)?.normalized }
     return """
-    INSERT INTO users (user_id, issuer, subject, identity_hash, email, normalized_email, name) \
-    VALUES (\(id.uuid), \(issuer), \(subject), \(identityHash), \(email), \(normalized), \(name)) \
-    ON CONFLICT (issuer, subject) DO UPDATE \
-    SET identity_hash = excluded.identity_hash, email = excluded.email, \
-    normalized_email = excluded.normalized_email, name = excluded.name, \
-    updated_at = now() RETURNING \(fragment: identityColumns)
-    """
+      INSERT INTO users (user_id, issuer, subject, identity_hash, email, normalized_email, name) \
+      VALUES (\(id.uuid), \(issuer), \(subject), \(identityHash), \(email), \(normalized), \(name)) \
+      ON CONFLICT (issuer, subject) DO UPDATE \
+      SET identity_hash = excluded.identity_hash, email = excluded.email, \
+      normalized_email = excluded.normalized_email, name = excluded.name, \
+      updated_at = now() RETURNING \(fragment: identityColumns)
+      """
   }
 
   private static let identityColumns = Query(

@@ -78,7 +78,7 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .member(.changeRole(let userID, let role, _)): 
+    case .member(.changeRole(let userID, let role, _)):
       members[userID].map { member in
         var object = member.json(userID: userID)
         object.set(
@@ -86,7 +86,8 @@ extension Workspace {
           JSONArray(serviceTokens(madeBy: userID, strongerThan: role, at: time)))
         return object
       }
-    case .organization, .member(.remove), .member(.transferOwnership), .invitation, .serviceToken, .project, .rule, .apiKey,
+    case .organization, .member(.remove), .member(.transferOwnership), .invitation, .serviceToken,
+      .project, .rule, .apiKey,
       .providerKey, .webhookEndpoint, .account, .gatewayToken, .credits, .usage, .billing:
       json(of: entity, in: id)
     }

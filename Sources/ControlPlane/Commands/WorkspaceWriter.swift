@@ -35,7 +35,8 @@ final class WorkspaceWriter {
   private let logger: Logger
 
   init(
-    replica: UUID, plans: PlanCatalog, upgrades: PlanUpgrades, snapshots: SnapshotWriter, observer: any LogObserver,
+    replica: UUID, plans: PlanCatalog, upgrades: PlanUpgrades, snapshots: SnapshotWriter,
+    observer: any LogObserver,
     logger: Logger
   ) {
     states = WorkspaceStates(logger: logger)
