@@ -28,11 +28,10 @@ import Testing
       .thenRejected(.planGivenByPlatform(to))
   }
 
-  @Test(arguments: [PlanUpgrades.subscribed, .platform])
-  func `a workspace without a plan is on the smallest one`(upgrades: PlanUpgrades) {
-    let decision = given(.created, .ownerAdded)
-      .when(Self.change(to: .plus), by: .user(owner), upgrades: upgrades)
-    #expect((try? decision.result.get()) == nil)
+  @Test func `a workspace without a plan is on the smallest one`() {
+    given(.created, .ownerAdded)
+      .when(Self.change(to: .plus), by: .user(owner), upgrades: .platform)
+      .thenRejected(.planGivenByPlatform(.plus))
   }
 
   @Test func `who has a subscription changes it in the billing portal`() {
