@@ -55,6 +55,18 @@ import Testing
     }
   }
 
+  /// Every loop of this suite is over these: an empty one would pass.
+  @Test func `the contract has operations of every kind`() throws {
+    let secured = try Self.secured.get()
+    #expect(secured.count > 90)
+    #expect(secured.count { $0.isTenant } > 70)
+    #expect(secured.count { $0.isTenant && $0.isOfOneProject } > 15)
+    #expect(secured.count { $0.takesAsOf } > 10)
+    for permission in ["authenticated", "person", "platform-admin", "gateway"] {
+      #expect(secured.contains { $0.permission == permission }, "\(permission)")
+    }
+  }
+
   @Test func `every operation says what it needs, and has a body here`() async throws {
     let world = try await World.shared
     for operation in try Self.operations.get() {
@@ -311,11 +323,17 @@ struct World: Sendable {
   private static func id(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }
 
   /// Changes are only tried, so that every cell finds the same workspace.
+  ///
+  /// - Parameters:
+  ///   - project: the project that the path names where it names one; nil for the workspace's own.
+  ///   - moment: the version or time as of which something is read.
   func send(
-    _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true
+    _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true,
+    project: String? = nil, asOf moment: String? = nil
   ) async throws -> HTTPReply {
     let values = [
-      "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
+      "organization": organization, "project": project ?? self.project, "rule": rule, "log": log,
+      "key": apiKey,
       "purchase": "\(purchase)",
       "provider": "openai", "endpoint": webhookEndpoint,
       "event": operation.isTenant ? delivered : "evt_unknown",
@@ -327,7 +345,8 @@ struct World: Sendable {
           ? "gtw_00000000000000000000000000" : "pat_00000000000000000000000000",
     ]
     let path = values.reduce(operation.path) { $0.replacing("{\($1.key)}", with: $1.value) }
-    let query = dryRun && !operation.isReadOnly ? "?dry_run=true" : ""
+    let query =
+      moment.map { "?as_of=\($0)" } ?? (dryRun && !operation.isReadOnly ? "?dry_run=true" : "")
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       // A stream of events that could be followed has no end.

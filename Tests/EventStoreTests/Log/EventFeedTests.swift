@@ -68,8 +68,7 @@ import Testing
       }
       try await Task.sleep(for: .milliseconds(100))
       waiting.cancel()
-      let result = await waiting.result
-      if case .success(let events) = result { #expect(events == nil) }
+      #expect(try await waiting.value == nil)
     }
   }
 
