@@ -132,6 +132,34 @@ import Testing
     }
   }
 
+  /// Row security shows a member of two workspaces the rows of both: only what each query asks for keeps them apart.
+  @Test func `a member of two workspaces sees in each one only its own`() async throws {
+    let world = try await World.shared
+    let (id, client) = try await world.plane.makeUser()
+    let marked = try #require(OrganizationID(world.organization))
+    let owner = try #require(world.members[.owner])
+    try await world.plane.addMember(
+      id, role: .admin, to: marked, by: owner.userID(world.plane))
+    let path = try await client.makeOrganization("Empty")
+    let empty = World.elsewhere(
+      world, organization: String(try #require(path.split(separator: "/").last)))
+    #expect(try await client.get("/v1/organizations/\(marked)").status == 200)
+    for operation in try Self.secured.get() where operation.isTenant {
+      let isAboutOne = operation.path.split(separator: "{").count > 2
+      guard isAboutOne || operation.method == "GET" else { continue }
+      guard let permission = Permission(rawValue: operation.permission),
+        Role.owner.may(permission)
+      else { continue }
+      for moment in operation.takesAsOf ? [nil, "1"] : [nil] {
+        let reply = try await empty.send(operation, by: client, asOf: moment)
+        let cell = "\(operation.id) as of \(moment ?? "now"): \(reply.status) \(reply.text)"
+        #expect(reply.status == (isAboutOne ? 404 : 200), "\(cell)")
+        #expect(!reply.text.contains(World.mark), "\(cell)")
+        #expect(reply.status >= 400 || !reply.text.contains(world.organization), "\(cell)")
+      }
+    }
+  }
+
   @Test func `a token of a workspace is nobody outside of it, and no person`() async throws {
     let world = try await World.shared
     for operation in try Self.secured.get() {
@@ -317,7 +345,12 @@ struct World: Sendable {
 
   /// The same things in a workspace that does not exist.
   static func nowhere(_ world: World) -> World {
-    World(world, organization: "org_00000000000000000000000000")
+    elsewhere(world, organization: "org_00000000000000000000000000")
+  }
+
+  /// The same things, looked for in another workspace.
+  static func elsewhere(_ world: World, organization: String) -> World {
+    World(world, organization: organization)
   }
 
   private static func id(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }

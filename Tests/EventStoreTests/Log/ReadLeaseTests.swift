@@ -109,14 +109,12 @@ import Testing
   /// connections before the right is claimed, so that nothing but the wait comes between the claim and the first append.
   @Test func `of many who revoke at once all append, and none too early`() async throws {
     let database = try await TestPostgres.database()
-    let connected = Atomic<Int>(0)
-    let claimed = Mutex<ContinuousClock.Instant?>(nil)
+    let gate = Gate()
     let first = try await withThrowingTaskGroup { group in
       for _ in 0..<5 {
         group.addTask {
           try await database.withApplicationSession { session throws in
-            connected.add(1, ordering: .sequentiallyConsistent)
-            while claimed.withLock({ $0 == nil }) { usleep(200) }
+            gate.waitForClaim()
             try TestLog.append(1, to: UUID(), session)
             let first = ContinuousClock.now
             for _ in 0..<4 { try TestLog.append(1, to: UUID(), session) }
@@ -124,19 +122,19 @@ import Testing
           }
         }
       }
-      while connected.load(ordering: .sequentiallyConsistent) < 5 {
+      while gate.connected < 5 {
         try await Task.sleep(for: .milliseconds(1))
       }
       try await database.withSession { session throws in
         let rows = try session.execute(EventLog.claimHead(for: UUID()), deadline: .soon)
         #expect(!rows.isEmpty)
-        claimed.withLock { $0 = .now }
+        gate.claim()
       }
       var first: ContinuousClock.Instant?
       for try await instant in group { first = min(first ?? instant, instant) }
       return first
     }
-    let start = try #require(claimed.withLock { $0 })
+    let start = try #require(gate.claimed)
     #expect(try #require(first) - start >= Revocation.patience)
     try await database.withSession { session throws in
       #expect(try TestLog.all(session).count == 25)
@@ -157,4 +155,20 @@ import Testing
       #expect(try session.execute(EventLog.head(ifReadOnlyBy: other), deadline: .soon).isEmpty)
     }
   }
+}
+
+/// Lets writers that have their connections go on once the head is claimed.
+private final class Gate: Sendable {
+  private let state = Mutex<(connected: Int, claimed: ContinuousClock.Instant?)>((0, nil))
+
+  var connected: Int { state.withLock { $0.connected } }
+  var claimed: ContinuousClock.Instant? { state.withLock { $0.claimed } }
+
+  /// Blocks the thread of a writer's connection.
+  func waitForClaim() {
+    state.withLock { $0.connected += 1 }
+    while claimed == nil { usleep(200) }
+  }
+
+  func claim() { state.withLock { $0.claimed = .now } }
 }
