@@ -82,5 +82,9 @@ faults: setup
 mutants: setup
 	python3 ops/mutants
 
+## Hostile tenants all at once beside others who only work, for SIGNALBOX_HOSTILE_SECONDS (an hour).
+hostile: build
+	python3 ops/hostile
+
 clean:
 	rm -rf .build .build-mutants data
