@@ -68,14 +68,14 @@ struct ClaimTests {
   }
 
   @Test func `duplicate members are refused, in the header and in the payload`() async throws {
-    let header = #"{"alg":"EdDSA","kid":"a"}"#
+    let header = #"{"alg":"EdDSA","kid":"a","typ":"at+jwt"}"#
     let end = TestIssuer.now + 300
     let payload =
       #"{"iss":"\#(TestIssuer.name)","sub":"u","aud":"signalbox","exp":\#(end)}"#
     _ = try await verifier.verify(key.token(header: header, payload: payload), at: TestIssuer.now)
     for (header, payload) in [
-      (#"{"alg":"none","alg":"EdDSA","kid":"a"}"#, payload),
-      (#"{"alg":"EdDSA","kid":"b","kid":"a"}"#, payload),
+      (#"{"alg":"none","alg":"EdDSA","kid":"a","typ":"at+jwt"}"#, payload),
+      (#"{"alg":"EdDSA","kid":"b","kid":"a","typ":"at+jwt"}"#, payload),
       (#"{"alg":"EdDSA","kid":"a","\u0061lg":"none"}"#, payload),
       (header, payload.replacing("{", with: #"{"sub":"admin","#)),
       (header, payload.replacing("}", with: #","exp":9999999999}"#)),
@@ -88,7 +88,7 @@ struct ClaimTests {
 
   @Test(arguments: ["", "{", "[]", "\"a\"", "null", "\u{FEFF}{}", "{} {}", "{'alg':'EdDSA'}"])
   func `parts that are no JSON objects are refused`(text: String) async throws {
-    let good = #"{"alg":"EdDSA","kid":"a"}"#
+    let good = #"{"alg":"EdDSA","kid":"a","typ":"at+jwt"}"#
     for (header, payload) in [(text, "{}"), (good, text)] {
       let token = try key.token(header: header, payload: payload)
       await #expect(throws: IdentityError.self) {

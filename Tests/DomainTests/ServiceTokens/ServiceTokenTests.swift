@@ -86,7 +86,6 @@ extension WorkspaceEvent {
 
   @Test(arguments: [
     Actor.user(guest), .system, Actor(kind: .gateway, id: owner.uuid),
-    Actor(kind: .token, id: owner.uuid),
   ])
   func `who has no role makes no token`(actor: Actor) {
     given(.created, .ownerAdded).when(Self.create(as: .viewer), by: actor)
