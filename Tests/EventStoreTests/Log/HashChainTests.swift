@@ -125,7 +125,7 @@ import Testing
     let event = UnrecordedEvent(
       eventID: try id("B"), type: "project.panic_mode_enabled", schemaVersion: 3,
       actorKind: "user", actorID: try id("C"), requestID: "req-42", causationID: try id("D"),
-      occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1_700_000_000_123_456)
+      occurredAt: TimestampTZ(clamping: 1_700_000_000_123_456)
     ).recorded(
       payload: payload, organizationID: try id("A"),
       after: StreamHead(version: 4, hash: previous), position: 9)
