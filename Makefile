@@ -82,9 +82,10 @@ bench: build
 	python3 ops/bench
 
 ## The seeded fault run, long: SIGNALBOX_FAULT_SECONDS per scenario.
-faults: setup
+faults: setup python
 	swift build --build-tests
 	SIGNALBOX_FAULT_SECONDS=$${SIGNALBOX_FAULT_SECONDS:-120} swift test --skip-build --filter FaultTests
+	$(PYTHON) ops/contract/live.py .build/debug/signalbox --boundaries
 
 ## One change of the sources at a time, each of which some test must notice: ops/mutants/README.md.
 mutants: setup

@@ -74,6 +74,22 @@ extension WorkspaceEvent {
         limit: .apiKeysPerProject, allowed: allowed, usage: usage, plan: .free, upgrade: .plus))
   }
 
+  // MARK: At the end of time
+
+  @Test(arguments: [0, 1, 3600, 604_800] as [Int64])
+  func `a key that expires in 9999 is rotated, and neither loses life nor leaves the calendar`(
+    grace: Int64
+  ) {
+    for expiry in [Timestamp.latest, Timestamp.latest.advanced(by: -1)] {
+      let time = Scenario.time(1000)
+      given(.created, .projectCreated, .keyCreated(until: expiry))
+        .when(Self.rotate(grace: grace), at: time)
+        .then(
+          .keyCreated(nextKey, secret: secondSecret, from: webKey, until: .latest),
+          .keyRotated(grace: time.advanced(bySeconds: grace)))
+    }
+  }
+
   // MARK: Refused
 
   @Test(arguments: [create(), change(name: "B"), rotate()])

@@ -136,6 +136,71 @@ import Testing
     }
   }
 
+  // MARK: At the ends of numbers
+
+  @Test func `sums that have no place stop at the largest number`() {
+    let huge = (0..<3).map { _ in
+      UsageReport(id: UUID(), projectID: assistant, requests: .max, costMicroUSD: .max)
+    }
+    #expect(huge.isTooLarge)
+    #expect(Array(huge.prefix(1)).isTooLarge)
+    #expect(
+      ![UsageReport(id: UUID(), projectID: assistant, requests: 1, costMicroUSD: 2)].isTooLarge)
+    let once = WorkspaceEvent.usage(
+      .recorded(
+        .init(
+          projectID: assistant, period: Self.month, included: 150, credits: 0,
+          refused: .max - 150, costMicroUSD: .max)))
+    given(.created, .startsFree)
+      .when(.usage(.record(huge)), by: .system)
+      .then(once, Self.reached(80, 150, 0), Self.reached(100, 150, 0))
+    let workspace = given(.created, .startsFree, once, once, once).workspace
+    let project = workspace.usage.months[Self.month]?.projects[assistant]
+    #expect(project?.count.refused == .max)
+    #expect(project?.count.total == .max)
+    #expect(project?.costMicroUSD == .max)
+    #expect(workspace.capacity(in: Self.month, plans: .standard).remaining == 0)
+  }
+
+  @Test func `a report below zero counts nothing`() {
+    given(.created, .startsFree)
+      .when(
+        .usage(
+          .record([
+            UsageReport(id: UUID(), projectID: assistant, requests: -5, costMicroUSD: .min)
+          ])), by: .system
+      )
+      .then(Self.recorded(0))
+  }
+
+  @Test func `whatever is counted, nothing ends the process, and nothing is below zero`() throws {
+    var random = SeededGenerator(seed: 31)
+    let numbers: [Int64] = [0, 1, 149, 150, 151, 1 << 31, 1 << 53, .max - 1, .max]
+    for _ in 0..<500 {
+      var workspace = given(.created, .startsFree).workspace
+      for _ in 0..<4 {
+        let reports = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+          UsageReport(
+            id: UUID(), projectID: Bool.random(using: &random) ? assistant : other,
+            requests: numbers.randomElement(using: &random) ?? 0,
+            costMicroUSD: numbers.randomElement(using: &random) ?? 0)
+        }
+        let context = CommandContext(
+          actor: .system, time: Scenario.time(workspace.version + 1), plans: .standard,
+          upgrades: .selfService, isByPlatform: false)
+        for event in try workspace.decide(.usage(.record(reports)), in: context) {
+          try workspace.fold(event)
+        }
+      }
+      let months = workspace.usage.months.values
+      for count in months.flatMap({ [$0.total] + $0.projects.values.map(\.count) }) {
+        #expect(count.included >= 0 && count.credits >= 0 && count.refused >= 0)
+        #expect(count.included <= 150)
+      }
+      #expect(workspace.capacity(in: Self.month, plans: .standard).remaining >= 0)
+    }
+  }
+
   // MARK: Thresholds
 
   @Test func `each threshold is told of once a month`() {
