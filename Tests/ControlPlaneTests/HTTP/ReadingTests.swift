@@ -146,7 +146,9 @@ struct QueryReaderTests {
   @Test("as_of is a version or a time")
   func asOf() throws {
     #expect(QueryReader(query: "as_of=17").asOf() == .version(17))
-    #expect(QueryReader(query: "as_of=1970-01-01T00:00:01Z").asOf() == .time(Timestamp(clamping: 1_000_000)))
+    #expect(
+      QueryReader(query: "as_of=1970-01-01T00:00:01Z").asOf()
+        == .time(Timestamp(clamping: 1_000_000)))
     for bad in ["0", "-1", "yesterday", "2026-02-30T00:00:00Z"] {
       let reader = QueryReader(query: "as_of=\(bad)")
       #expect(reader.asOf() == nil)
