@@ -77,7 +77,7 @@ public struct RequestRecord: Sendable {
     if let country { object.set("country", country) }
     if let address { object.set("address", address) }
     // So are numbers that clients choose, and those that upstreams and clocks get wrong.
-    let numbers = [
+    let numbers: [(StaticString, Int64?, ClosedRange<Int64>)] = [
       ("tokens_requested", tokensRequested, EvidenceBounds.tokens),
       ("tokens_in", tokensIn, EvidenceBounds.tokens),
       ("tokens_out", tokensOut, EvidenceBounds.tokens),
