@@ -19,14 +19,14 @@ enum UsageDayTable {
     let additions = sums.map { "\($0) = \(SaturatingSQL.sum(of: "d.\($0)", "excluded.\($0)"))" }
     // In the order of the key: two batches wait for each other one way only.
     return """
-    INSERT INTO usage_days AS d (\(columns.joined(separator: ", "))) \
-    SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, project_id, provider, \
-    model, decision, count(*), \(SaturatingSQL.sum("tokens_in")), \
-    \(SaturatingSQL.sum("tokens_out")), \(SaturatingSQL.sum("cost_micro_usd")) \
-    FROM \(records) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 \
-    ON CONFLICT (organization_id, day, project_id, provider, model, decision) DO UPDATE SET \
-    \(additions.joined(separator: ", "))
-    """
+      INSERT INTO usage_days AS d (\(columns.joined(separator: ", "))) \
+      SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, project_id, provider, \
+      model, decision, count(*), \(SaturatingSQL.sum("tokens_in")), \
+      \(SaturatingSQL.sum("tokens_out")), \(SaturatingSQL.sum("cost_micro_usd")) \
+      FROM \(records) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 \
+      ON CONFLICT (organization_id, day, project_id, provider, model, decision) DO UPDATE SET \
+      \(additions.joined(separator: ", "))
+      """
   }
 
   /// What sums are taken by. The raw values are the contract's names, and those of the columns.
