@@ -83,7 +83,7 @@ import Testing
       let event = UnrecordedEvent(
         eventID: UUID(), type: "thing.happened", schemaVersion: 1, actorKind: "system",
         actorID: nil, requestID: nil, causationID: UUID(),
-        occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1)
+        occurredAt: TimestampTZ(clamping: 1)
       ).recorded(
         payload: JSONObject(), organizationID: stream,
         after: StreamHead(version: version - 1, hash: head.hash), position: 9)
