@@ -93,6 +93,9 @@ struct ChangeRequest {
   var reads: Reads { caller.principal.reads }
   var deadline: ContinuousClock.Instant { context.deadline }
 
+  /// When commands have to be answered, so that the reply still gets to its caller in time.
+  private var commandDeadline: ContinuousClock.Instant { context.deadline - .milliseconds(200) }
+
   /// The person who asks.
   ///
   /// - Throws: a ``Problem`` of 403 when it is a program's token.
@@ -158,7 +161,7 @@ struct ChangeRequest {
           expected: expected, actor: caller.principal.actor,
           isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
           occurredAt: time, origin: origin, idempotency: isDryRun ? nil : idempotency,
-          isDryRun: isDryRun))
+          isDryRun: isDryRun, deadline: commandDeadline))
     }
   }
 
@@ -175,7 +178,7 @@ struct ChangeRequest {
         CommandRequest(
           commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
           actor: actor, premises: caller.premises, occurredAt: time, origin: origin,
-          isDryRun: isRehearsal))
+          isDryRun: isRehearsal, deadline: commandDeadline))
     }
   }
 

@@ -176,10 +176,11 @@ extension Workspace {
     in organization: OrganizationID, project: ProjectID?, kind: Rule.Match.Kind?, after: UUID?,
     limit: Int
   ) -> [RuleRow] {
-    rules
+    let candidates = project.map { Array(rules.of($0)) } ?? Array(rules.all)
+    return
+      candidates
       .filter { id, rule in
-        (after.map { id.uuid < $0 } ?? true) && (project.map { $0 == rule.projectID } ?? true)
-          && (kind.map { $0 == rule.match.kind } ?? true)
+        (after.map { id.uuid < $0 } ?? true) && (kind.map { $0 == rule.match.kind } ?? true)
       }
       .sorted { $0.key.uuid > $1.key.uuid }
       .prefix(limit)
