@@ -154,14 +154,20 @@ struct ChangeRequest {
   func outcome(
     of command: WorkspaceCommand, in organizationID: OrganizationID
   ) async throws -> CommandOutcome {
-    try await withCaller { caller throws(CommandError) in
-      try await services.commands.handle(
-        CommandRequest(
-          commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
-          expected: expected, actor: caller.principal.actor,
-          isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
-          occurredAt: time, origin: origin, idempotency: isDryRun ? nil : idempotency,
-          isDryRun: isDryRun, deadline: commandDeadline))
+    // A dry run is as much work, and appends nothing: it is counted too.
+    try await services.appendLimit.run(
+      bytes: context.body.readableBytes, of: organizationID, context.exchange,
+      keepingIf: { isDryRun || $0.position != nil && !$0.isReplay }
+    ) {
+      try await withCaller { caller throws(CommandError) in
+        try await services.commands.handle(
+          CommandRequest(
+            commandID: Identifiers.next(at: time), organizationID: organizationID,
+            command: command, expected: expected, actor: caller.principal.actor,
+            isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
+            occurredAt: time, origin: origin, idempotency: isDryRun ? nil : idempotency,
+            isDryRun: isDryRun, deadline: commandDeadline))
+      }
     }
   }
 

@@ -21,14 +21,20 @@ struct UnrenderedOutcome: Sendable {
   /// Whether the entity that the command is about was there before.
   let existed: Bool
 
-  /// The outcome, rendered on the cooperative pool.
-  @concurrent
+  /// The outcome, rendered where no connection waits for the thread.
   func rendered() async throws(CommandError) -> CommandOutcome {
     do {
-      return request.isDryRun ? try rehearsal() : reply()
+      return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        try await renderedElsewhere()
+      }
     } catch {
       throw .failed(reason: "\(error)")
     }
+  }
+
+  @concurrent
+  private func renderedElsewhere() async throws -> CommandOutcome {
+    request.isDryRun ? try rehearsal() : reply()
   }
 
   func reply() -> CommandOutcome {

@@ -167,6 +167,9 @@ struct CreateRulePayload {
 
 /// The body of `PUT …/projects/{project}/rules`: every rule that the project is to have.
 struct ReplaceRulesPayload {
+  /// Room for as many rules as a set may have, each with a note of average length.
+  static let maxBytes = 8 << 20
+
   let rules: [RuleDraft]
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
