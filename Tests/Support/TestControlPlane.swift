@@ -64,6 +64,8 @@ package struct TestControlPlane: Sendable {
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
+    // Tests that are not about payment put their workspaces on the plan that they need.
+    configuration.allowsSelfServicePlans = true
     configuration.rateLimits = RateLimiter(isEnabled: false)
     configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
