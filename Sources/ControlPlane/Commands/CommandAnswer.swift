@@ -37,13 +37,11 @@ struct UnrenderedOutcome: Sendable {
     request.isDryRun ? try rehearsal() : reply()
   }
 
-  func reply() -> CommandOutcome {
-    let reply = CommandReply(
-      to: request.command, from: workspace, in: request.organizationID, at: request.occurredAt,
-      existed: existed)
-    return CommandOutcome(
-      status: reply.status, version: reply.version, location: reply.location,
-      body: reply.body?.bytes() ?? [], position: position, isReplay: false)
+  private func reply() -> CommandOutcome {
+    CommandOutcome(
+      CommandReply(
+        to: request.command, from: workspace, in: request.organizationID, at: request.occurredAt,
+        existed: existed), position: position)
   }
 
   /// What would happen, rendered from a copy of the state that is then forgotten.
@@ -68,5 +66,16 @@ struct UnrenderedOutcome: Sendable {
     body.set("resource", reply.body)
     return CommandOutcome(
       status: 200, version: nil, location: nil, body: body.bytes(), position: nil, isReplay: false)
+  }
+}
+
+extension CommandOutcome {
+  /// What a caller is told now, and not for the second time.
+  ///
+  /// - Parameter position: of the command's last event; nil when it changed nothing.
+  init(_ reply: CommandReply, position: Int64?) {
+    self.init(
+      status: reply.status, version: reply.version, location: reply.location,
+      body: reply.body?.bytes() ?? [], position: position, isReplay: false)
   }
 }

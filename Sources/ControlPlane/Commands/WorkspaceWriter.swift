@@ -269,11 +269,17 @@ final class WorkspaceWriter {
       batch.claimSlug(slug, insteadOf: formerSlug, for: id)
     }
     batch.count(request.command.usageReports, of: id)
-    let unrendered = UnrenderedOutcome(
-      request: request, workspace: entry.workspace, rehearsed: [],
-      position: events.isEmpty ? nil : batch.position, existed: existed)
-    if request.idempotency == nil, isLarge(request, events) { return .unrendered(unrendered) }
-    let outcome = unrendered.reply()
+    let position = events.isEmpty ? nil : batch.position
+    if request.idempotency == nil, isLarge(request, events) {
+      return .unrendered(
+        UnrenderedOutcome(
+          request: request, workspace: entry.workspace, rehearsed: [], position: position,
+          existed: existed))
+    }
+    let outcome = CommandOutcome(
+      CommandReply(
+        to: request.command, from: entry.workspace, in: id, at: request.occurredAt,
+        existed: existed), position: position)
     if let claim = request.idempotency {
       batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
     }

@@ -13,24 +13,17 @@ import Testing
     return #"{"rules":[\#((models + more).joined(separator: ","))]}"#
   }
 
-  @Test func `a request for too much answers 413, and the limit is one that a full set fits in`()
-    async throws
-  {
+  @Test func `a set may be larger than other bodies`() async throws {
     let client = try await TestControlPlane.shared.client
     let project = try await client.makeProject(in: client.makeOrganization())
-    let note = String(repeating: "n", count: 500)
-    let large = (0..<900).map {
-      #"{"provider":"openai","model":"m\#($0)","effect":"deny","note":"\#(note)\#(note)"}"#
+    let note = String(repeating: "ü", count: 500)
+    let rules = (0..<950).map {
+      #"{"provider":"openai","model":"m\#($0)","effect":"deny","note":"\#(note)"}"#
     }
-    // Larger than any other body may be, and read.
-    let read = try await client.put(
-      "\(project)/rules", #"{"rules":[\#((large + large).joined(separator: ","))]}"#,
-      headers: ["If-Match": "*"])
-    #expect(read.status == 422)
-    let spaces = String(repeating: " ", count: 8 << 20)
-    let tooLarge = try await client.put(
-      "\(project)/rules", "{\(spaces)}", headers: ["If-Match": "*"])
-    #expect(tooLarge.status == 413)
+    let body = #"{"rules":[\#(rules.joined(separator: ","))]}"#
+    #expect(body.utf8.count > 1 << 20)
+    let reply = try await client.put("\(project)/rules", body, headers: ["If-Match": "*"])
+    #expect(reply.status == 200, "\(reply.text.prefix(300))")
   }
 
   @Test func `one act is one event, one audit row that is bounded, and one change for gateways`()
@@ -90,7 +83,7 @@ import Testing
     let client = try await TestControlPlane.shared.client
     let organization = try await client.makeOrganization()
     let project = try await client.makeProject(in: organization)
-    let headers = ["If-Match": "*", "Idempotency-Key": "rules of \(project.hashValue)"]
+    let headers = ["If-Match": "*", "Idempotency-Key": "rules-of-\(project.hashValue)"]
     let body = Self.body(0..<300)
     let first = try await client.put("\(project)/rules", body, headers: headers)
     let again = try await client.put("\(project)/rules", body, headers: headers)

@@ -8,7 +8,7 @@ import Testing
 @Suite struct RulesTests {
   private static let deny = Rule(
     projectID: assistant, match: RuleTests.europe, effect: .deny, createdBy: .system,
-    createdAt: Timestamp(microseconds: 0), updatedAt: Timestamp(microseconds: 0))
+    createdAt: .epoch, updatedAt: .epoch)
 
   @Test func `the arrangement follows every change, and leaves nothing behind`() {
     var random = SeededGenerator(seed: 21)
@@ -23,7 +23,7 @@ import Testing
         Bool.random(using: &random)
         ? Rule(
           projectID: project, match: RuleTests.europe, effect: .deny, createdBy: .system,
-          createdAt: Timestamp(microseconds: 0), updatedAt: Timestamp(microseconds: 0)) : nil
+          createdAt: .epoch, updatedAt: .epoch) : nil
       rules[id] = rule
       plain[id] = rule
       #expect(rules.count == plain.count)
