@@ -158,7 +158,8 @@ struct ChangeRequest {
   ) async throws -> CommandOutcome {
     // A dry run is as much work, and appends nothing: it is counted too.
     try await services.appendLimit.run(
-      bytes: context.body.readableBytes, of: organizationID, context.exchange,
+      bytes: context.body.readableBytes + command.overheadBytes, of: organizationID,
+      context.exchange,
       keepingIf: { isDryRun || $0.position != nil && !$0.isReplay }
     ) {
       try await withCaller { caller throws(CommandError) in

@@ -16,6 +16,12 @@ extension WorkspaceCommand {
   }
 }
 
+extension WorkspaceCommand {
+  /// About how many bytes the command appends to the log beyond those of its request: each of many parts gets an id, and
+  /// names another one that it takes the place of.
+  var overheadBytes: Int { 200 * (weight - 1) }
+}
+
 extension WorkspaceEvent {
   /// What is known once the command is decided.
   var weight: Int {

@@ -5,7 +5,7 @@ import Domain
 /// The first 4 KiB of every change are free, because the limits on requests bound them already. What is beyond is taken
 /// from the workspace's bucket before the change is queued, and given back when nothing was appended.
 package struct AppendLimit: Sendable {
-  /// Bytes of a request that are not counted.
+  /// Bytes of a change that are not counted.
   static let freeBytes = 4096
 
   private let limiter: RateLimiter

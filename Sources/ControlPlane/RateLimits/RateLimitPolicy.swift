@@ -68,8 +68,8 @@ extension RateLimitPolicy {
   package static let invitation = RateLimitPolicy(
     .invitation, quota: 100, window: 3600, burst: 300)
 
-  /// 1.5 MiB a minute, 3 MiB at once: the largest set of rules that a plan allows, of which there are 5,000 in a project,
+  /// 1.5 MiB a minute, 2 MiB at once: the largest set of rules that a plan allows, of which there are 5,000 in a project,
   /// is some 1 MB, so two of them are replaced right away, and then one every 40 seconds. A larger change than a full bucket
   /// holds passes when the bucket is full, and is paid off afterwards.
-  package static let append = RateLimitPolicy(.append, quota: 3 << 19, burst: 3 << 20)
+  package static let append = RateLimitPolicy(.append, quota: 3 << 19, burst: 2 << 20)
 }

@@ -73,6 +73,20 @@ import Testing
     }
   }
 
+  @Test func `a batch takes no command whose time is over, and tells its caller`() async throws {
+    func pending(_ deadline: ContinuousClock.Instant) -> PendingCommand {
+      PendingCommand(
+        CommandRequest(
+          commandID: Identifiers.next(), organizationID: OrganizationID(Identifiers.next()),
+          command: .organization(.rename(name: "Late", slug: nil)), actor: .system,
+          occurredAt: .now, deadline: deadline))
+    }
+    #expect(pending(.now + .seconds(10)).take())
+    let late = pending(.now - .milliseconds(1))
+    #expect(!late.take())
+    #expect(late.isAnswered)
+  }
+
   private static func result(
     of request: CommandRequest, _ plane: TestControlPlane
   ) async -> Result<CommandOutcome, CommandError> {

@@ -144,7 +144,7 @@ import Testing
   @Test func `what appends nothing costs nothing`() async throws {
     try await TestControlPlane.with({
       $0.rateLimits = RateLimiter(
-        append: RateLimitPolicy(.append, quota: 1000, burst: 60_000))
+        append: RateLimitPolicy(.append, quota: 1000, burst: 160_000))
     }) { planes in
       let client = planes[0].client
       let project = try await client.makeProject(in: client.makeOrganization())
