@@ -128,6 +128,7 @@ package struct ControlPlane: Sendable {
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
       hasher: secrets.hasher, plans: configuration.plans, requestLogs: requestLogs,
       limiter: configuration.rateLimits,
+      appendLimit: AppendLimit(limiter: configuration.rateLimits, metrics: metrics),
       vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher),
       webhookSecrets: WebhookSecretVault(keys: secrets.keys))
     let webhooks = configuration.webhooks.deliveries(

@@ -18,6 +18,7 @@ package struct Services: Sendable {
   let plans: PlanCatalog
   package let requestLogs: RequestLogStore
   let limiter: RateLimiter
+  let appendLimit: AppendLimit
   package let vault: ProviderKeyVault
   let webhookSecrets: WebhookSecretVault
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
@@ -32,7 +33,7 @@ package struct Services: Sendable {
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
     hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter,
-    vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault
+    appendLimit: AppendLimit, vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -43,6 +44,7 @@ package struct Services: Sendable {
     self.plans = plans
     self.requestLogs = requestLogs
     self.limiter = limiter
+    self.appendLimit = appendLimit
     self.vault = vault
     self.webhookSecrets = webhookSecrets
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))

@@ -43,6 +43,12 @@ extension RuleKindTable {
     RuleRow(entity, of: organization, in: workspace, where: isHeld)
   }
 
+  /// What a rule is about never changes, and decides which table holds it.
+  static func isElsewhere(_ entity: Entity, in workspace: Workspace) -> Bool {
+    guard case .rule(let id) = entity, let rule = workspace.rules[id] else { return false }
+    return !isHeld(rule.match)
+  }
+
   fileprivate static func rules(
     _ name: String, about columns: [Table<RuleRow>.Column]
   ) -> Table<RuleRow> {

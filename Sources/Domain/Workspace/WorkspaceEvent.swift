@@ -6,6 +6,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
   case rule(RuleEvent)
+  case ruleSet(RuleSetEvent)
   case apiKey(APIKeyEvent)
   case providerKey(ProviderKeyEvent)
   case webhookEndpoint(WebhookEndpointEvent)
@@ -26,6 +27,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
+    case .ruleSet(let event): .ruleSet(event.projectID)
     case .apiKey(let event): .apiKey(event.keyID)
     case .providerKey(let event): .providerKey(event.keyID)
     case .webhookEndpoint(let event): .webhookEndpoint(event.endpointID)
@@ -37,13 +39,23 @@ package enum WorkspaceEvent: Equatable, Sendable {
     }
   }
 
+  /// The entities whose rows the event changes, besides the organization's: as a rule what it happened to.
+  package func changedEntities(in organization: OrganizationID) -> [Entity] {
+    switch self {
+    case .ruleSet(let event): event.ruleIDs.map { .rule($0) }
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
+      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .credits, .usage, .billing:
+      [entity(in: organization)]
+    }
+  }
+
   /// Whether the organization's row changes with what the event happened to: facts of onboarding, balance and capacity
   /// stand there.
   package var touchesOrganization: Bool {
     switch self {
     case .credits, .usage: true
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
-      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .billing:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .ruleSet, .apiKey,
+      .providerKey, .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .billing:
       onboardingFact != nil
     }
   }
@@ -82,6 +94,7 @@ extension WorkspaceEvent {
     ServiceTokenEvent.payloadTypes,
     ProjectEvent.payloadTypes,
     RuleEvent.payloadTypes,
+    RuleSetEvent.payloadTypes,
     APIKeyEvent.payloadTypes,
     ProviderKeyEvent.payloadTypes,
     WebhookEndpointEvent.payloadTypes,
@@ -106,6 +119,7 @@ extension WorkspaceEvent {
     case .serviceToken(let event): event.payload
     case .project(let event): event.payload
     case .rule(let event): event.payload
+    case .ruleSet(let event): event.payload
     case .apiKey(let event): event.payload
     case .providerKey(let event): event.payload
     case .webhookEndpoint(let event): event.payload
