@@ -137,7 +137,7 @@ extension ServiceTokenRow {
       expiresAt, revokedAt, byKind, byID, version, createdAt, updatedAt, lastUsedAt
     ) = try row.decode(
       (
-        UUID, UUID, String, Role, [UUID]?, [UInt8], String, [UInt8]?, TimestampTZ?, TimestampTZ,
+        UUID, UUID, ExactText, Role, [UUID]?, [UInt8], String, [UInt8]?, TimestampTZ?, TimestampTZ,
         TimestampTZ?, Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ, TimestampTZ?
       ).self)
     var former: ServiceToken.Former?

@@ -10,7 +10,7 @@ package enum ServiceTokenEvent: Equatable, Sendable {
   package struct Created: EventPayload {
     package static let type = "service_token.created"
     package let tokenID: ServiceTokenID
-    package let name: String
+    package let name: ExactText
     package let role: Role
     /// The only projects that it is good for; absent when it is good for the whole workspace.
     package let projectIDs: [ProjectID]?
@@ -102,7 +102,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
   /// How long the secret before a rotation stays good at most, in seconds: seven days.
   package static let longestGrace: Int64 = 7 * 86_400
 
-  package let name: String
+  package let name: ExactText
   package let role: Role
   package let projectIDs: [ProjectID]?
   package var secret: TokenSecret
@@ -127,7 +127,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
 
   /// A token as it was read from a row.
   package init(
-    name: String, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
+    name: ExactText, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
     former: Former? = nil, expiresAt: Timestamp, revokedAt: Timestamp? = nil, createdBy: Actor,
     version: Int64, createdAt: Timestamp, updatedAt: Timestamp
   ) {
@@ -191,7 +191,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
 
 package enum ServiceTokenCommand: Equatable, Sendable {
   case create(
-    ServiceTokenID, name: String, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
+    ServiceTokenID, name: ExactText, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
     expiresAt: Timestamp)
   /// `graceSeconds` is how long the secret before stays good. It lives as long as it would have lived in the first place.
   case rotate(ServiceTokenID, secret: TokenSecret, graceSeconds: Int64)
