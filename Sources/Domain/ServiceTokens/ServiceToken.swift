@@ -110,6 +110,8 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
   package var expiresAt: Timestamp
   package var revokedAt: Timestamp?
   package let createdBy: Actor
+  /// Who was shown the present secret, when that is not its maker.
+  package var rotatedBy: Actor?
   package var version: Int64
   package let createdAt: Timestamp
   package var updatedAt: Timestamp
@@ -129,7 +131,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
   package init(
     name: ExactText, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
     former: Former? = nil, expiresAt: Timestamp, revokedAt: Timestamp? = nil, createdBy: Actor,
-    version: Int64, createdAt: Timestamp, updatedAt: Timestamp
+    rotatedBy: Actor? = nil, version: Int64, createdAt: Timestamp, updatedAt: Timestamp
   ) {
     self.name = name
     self.role = role
@@ -139,6 +141,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
     self.expiresAt = expiresAt
     self.revokedAt = revokedAt
     self.createdBy = createdBy
+    self.rotatedBy = rotatedBy
     self.version = version
     self.createdAt = createdAt
     self.updatedAt = updatedAt
@@ -150,6 +153,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
     case expiresAt = "expires_at"
     case revokedAt = "revoked_at"
     case createdBy = "created_by"
+    case rotatedBy = "rotated_by"
     case createdAt = "created_at"
     case updatedAt = "updated_at"
   }
@@ -179,6 +183,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
       former = Former(secret: secret, until: rotated.graceUntil)
       secret = rotated.secret
       expiresAt = rotated.expiresAt
+      rotatedBy = metadata.actor == createdBy ? nil : metadata.actor
     case .revoked:
       revokedAt = metadata.occurredAt
     }
