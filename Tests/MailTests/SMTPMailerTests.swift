@@ -69,8 +69,9 @@ struct SMTPMailerTests {
     let sink = SMTPSink(extensions: extensions)
     defer { sink.close() }
     let to = try #require(EmailAddress("jürgen@example.com"))
+    let mailer = try sink.mailer()
     let error = await failure { () async throws(MailError) in
-      try await sink.mailer().send(MailMessage(to: to, subject: "Hallo", text: "Text"))
+      try await mailer.send(MailMessage(to: to, subject: "Hallo", text: "Text"))
     }
     #expect(error == .addressUnsupported)
     #expect(!sink.record.commands.contains { $0.hasPrefix("RCPT") || $0.hasPrefix("DATA") })
