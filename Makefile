@@ -47,7 +47,7 @@ run: build
 	  echo '  curl -H "Authorization: Bearer $$(cat data/bootstrap-token)" http://127.0.0.1:8080/v1/me'; \
 	fi
 	SIGNALBOX_BOOTSTRAP_TOKEN="$${SIGNALBOX_BOOTSTRAP_TOKEN:-$$(cat data/bootstrap-token)}" \
-	  .build/release/signalbox serve --data-dir data --port 8080 --demo
+	  .build/release/signalbox serve --data-dir data/server --port 8080 --demo
 
 ## Everything that CI runs.
 test: setup python check

@@ -564,6 +564,8 @@ CREATE TABLE public.service_tokens (
     revoked_at timestamp with time zone,
     created_by_kind text NOT NULL,
     created_by_id uuid,
+    rotated_by_kind text,
+    rotated_by_id uuid,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,

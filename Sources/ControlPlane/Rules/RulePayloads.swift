@@ -73,7 +73,7 @@ enum RulePayloads {
 struct RuleDraft {
   let match: Rule.Match
   let effect: Rule.Effect
-  let note: String?
+  let note: ExactText?
   let expiresAt: Timestamp?
 
   /// Reads all of an object's members that a rule has; nil when something is wrong, which the reader then knows.
@@ -95,7 +95,7 @@ struct RuleDraft {
       otherwise: "must be a model's name in visible ASCII, in which * stands for anything"
     ).flatMap { ModelPattern($0) }
     let effect = reader.choice("effect", of: Rule.Effect.self)
-    note = reader.optionalString("note", .reason)
+    note = reader.optionalExactText("note", .reason)
     expiresAt =
       if let now {
         reader.optionalFuture("expires_at", after: now)
@@ -183,14 +183,14 @@ struct ReplaceRulesPayload {
 /// The body of `PATCH …/rules/{rule}`: a merge patch (RFC 7396). What a rule is about does not change.
 struct ChangeRulePayload {
   let effect: Rule.Effect?
-  let note: String??
+  let note: ExactText??
   let expiresAt: Timestamp??
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
     effect = reader.replacement("effect", reader.choiceChange("effect"))
-    note = reader.stringChange("note", .reason).removable
+    note = reader.exactTextChange("note", .reason).removable
     expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }

@@ -157,7 +157,7 @@ extension RuleRow {
       version, createdAt, updatedAt
     ) = try row.decode(
       (
-        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, String?, TimestampTZ?,
+        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, ExactText?, TimestampTZ?,
         Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ
       ).self)
     guard let match = Rule.Match(kind, subject, provider: provider) else {

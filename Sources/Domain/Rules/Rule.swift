@@ -16,7 +16,7 @@ package enum RuleEvent: Equatable, Sendable {
     package let projectID: ProjectID?
     package let match: Rule.Match
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
     package var event: WorkspaceEvent { .rule(.created(self)) }
@@ -34,7 +34,7 @@ package enum RuleEvent: Equatable, Sendable {
     package static let type = "rule.changed"
     package let ruleID: RuleID
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     package let expiresAt: Timestamp?
     package var event: WorkspaceEvent { .rule(.changed(self)) }
 
@@ -98,7 +98,7 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
   package let projectID: ProjectID?
   package let match: Match
   package var effect: Effect
-  package var note: String?
+  package var note: ExactText?
   /// Nil when it does not expire.
   package var expiresAt: Timestamp?
   package let createdBy: Actor
@@ -108,7 +108,7 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
 
   /// A rule as it was read from a row.
   package init(
-    projectID: ProjectID? = nil, match: Match, effect: Effect, note: String? = nil,
+    projectID: ProjectID? = nil, match: Match, effect: Effect, note: ExactText? = nil,
     expiresAt: Timestamp? = nil, createdBy: Actor, version: Int64 = 1, createdAt: Timestamp,
     updatedAt: Timestamp
   ) {
@@ -278,10 +278,10 @@ extension Rule.Match: Codable {
 
 package enum RuleCommand: Equatable, Sendable {
   case create(
-    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: String?,
+    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: ExactText?,
     expiresAt: Timestamp?)
   /// Nil leaves something as it is; the inner nil removes it.
-  case change(RuleID, effect: Rule.Effect?, note: String??, expiresAt: Timestamp??)
+  case change(RuleID, effect: Rule.Effect?, note: ExactText??, expiresAt: Timestamp??)
   case delete(RuleID)
   /// The project has these rules from now on and no others. What is about the same as before stays the same rule.
   case replaceAll(of: ProjectID, [Draft])
@@ -291,11 +291,11 @@ package enum RuleCommand: Equatable, Sendable {
     let id: RuleID
     let match: Rule.Match
     let effect: Rule.Effect
-    let note: String?
+    let note: ExactText?
     let expiresAt: Timestamp?
 
     package init(
-      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: String? = nil,
+      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: ExactText? = nil,
       expiresAt: Timestamp? = nil
     ) {
       self.id = id

@@ -34,7 +34,7 @@ extension WorkspaceEvent {
         id, project: project, match: match, effect: effect, note: nil, expiresAt: expiresAt))
   }
   static func change(
-    effect: Rule.Effect? = nil, note: String?? = nil, expiresAt: Timestamp?? = nil
+    effect: Rule.Effect? = nil, note: ExactText?? = nil, expiresAt: Timestamp?? = nil
   ) -> WorkspaceCommand {
     .rule(.change(firstRule, effect: effect, note: note, expiresAt: expiresAt))
   }
