@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 5
+  package static let foldVersion = 6
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
