@@ -9,7 +9,12 @@ final class MemberReader {
     self.value = value
   }
 
-  func has(_ name: String) -> Bool { value[name] != nil }
+  /// Whether there is such a member. What it holds may turn out to be unreadable: that it was there is kept in any case.
+  func has(_ name: String) -> Bool {
+    guard value[name] != nil else { return false }
+    kept.set(key: name, JSONValue.null)
+    return true
+  }
 
   /// An id, or a name that a program made. Stripe writes an id alone, or the whole object where it was asked to expand it.
   func identifier(_ name: String) -> String? {

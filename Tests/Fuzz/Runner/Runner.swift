@@ -13,6 +13,7 @@ private let target: FuzzTarget = {
   return target
 }()
 
+/// One input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   target.body(Array(UnsafeBufferPointer(start: start, count: count)))
