@@ -139,6 +139,7 @@ package struct ControlPlane: Sendable {
       logger: logger)
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
+      StripeEventRetention(pool: connections.pool, logger: logger),
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       webhooks.workers, liveEvents,
