@@ -20,6 +20,8 @@ package struct Services: Sendable {
   let limiter: RateLimiter
   package let vault: ProviderKeyVault
   let webhookSecrets: WebhookSecretVault
+  let longWork: LongWork
+  let compiledRules: CompiledRules
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
   let requestHasher: HMACSHA256
   package let cursors: CursorSealer
@@ -30,7 +32,8 @@ package struct Services: Sendable {
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
     hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter,
-    vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault
+    vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault, longWork: LongWork,
+    compiledRules: CompiledRules
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -43,6 +46,8 @@ package struct Services: Sendable {
     self.limiter = limiter
     self.vault = vault
     self.webhookSecrets = webhookSecrets
+    self.longWork = longWork
+    self.compiledRules = compiledRules
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))
     self.commands = commands
     self.reads = reads

@@ -26,7 +26,7 @@ struct ConfiguredTests {
       rules: [
         .number(1): ConfiguredRule(match: .network(Network("10.0.0.0/8")!), effect: .deny),
         .number(2): ConfiguredRule(
-          match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .allow,
+          match: .model(provider: ProviderPattern("openai")!, ModelPattern("gpt-4*")!), effect: .allow,
           expiresAt: .init(microseconds: 0)),
         .number(3): ConfiguredRule(match: .country(Country("DE")!), effect: .deny),
         .number(4): ConfiguredRule(match: .region(.europe), effect: .deny),

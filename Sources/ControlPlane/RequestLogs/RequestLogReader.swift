@@ -113,12 +113,11 @@ struct RequestLogReader {
     let rule: RuleID? = id(.ruleID)
     rows.append(rule?.uuid)
     text(.route, 1...200, to: &rows)
-    text(.provider, 1...50, isRequired: true, to: &rows)
+    provider(to: &rows)
     text(.model, 1...ModelPattern.longest, isRequired: true, to: &rows)
     let country = country()
     rows.append(text: country?.description)
-    let region: Region? = choice(.region)
-    rows.append(text: (region ?? country?.region)?.rawValue)
+    rows.append(text: region(of: country).rawValue)
     if let address = address() {
       rows.append(address: address.bits, isIPv4: address.isIPv4)
     } else {
@@ -183,11 +182,32 @@ struct RequestLogReader {
     return nil
   }
 
+  /// A client can seem to come from anywhere, or nowhere: a code that names no country is kept as an unknown country. A record
+  /// that was refused for it would not be counted.
   private mutating func country() -> Country? {
-    guard let text = string(.country) else { return nil }
-    if let country = Country(text) { return country }
-    refuse(Field.country.rawValue, "format", "must be an ISO 3166-1 alpha-2 code such as DE")
-    return nil
+    string(.country).flatMap { Country(observed: $0) }
+  }
+
+  /// The region that the gateway names, or else the country's.
+  private mutating func region(of country: Country?) -> Region {
+    string(.region).flatMap { Region(rawValue: $0) } ?? Region(of: country)
+  }
+
+  /// Kept in small letters, as rules name providers; nearly always it is written so, and copied as it is.
+  private mutating func provider(to rows: inout CopyRows) {
+    let isLowercase = { (byte: UInt8) in byte < 0x7F && byte == byte.asciiLowercased }
+    if case .text(let text) = values[Field.provider.rawValue],
+      1...Provider.maxLength ~= text.count, text.allSatisfy(isLowercase)
+    {
+      return rows.append(text: text)
+    }
+    guard let text = string(.provider, isRequired: true) else { return rows.appendNull() }
+    switch TextRules.provider.check(text) {
+    case .success(let text): rows.append(text: text.asciiLowercased)
+    case .failure(let failure):
+      refuse(Field.provider.rawValue, failure.code, failure.detail)
+      rows.appendNull()
+    }
   }
 
   private mutating func address() -> IPAddress? {
