@@ -15,7 +15,7 @@ ALONE := SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
 
 export SIGNALBOX_BOOTSTRAP_TOKEN ?= development
 
-.PHONY: setup python build run test check format lint contract bench faults clean
+.PHONY: setup python build run test check format lint contract bench faults mutants clean
 
 ## System packages, and the Python tools of the contract tests.
 setup:
@@ -78,5 +78,13 @@ faults: setup
 	swift build --build-tests
 	SIGNALBOX_FAULT_SECONDS=$${SIGNALBOX_FAULT_SECONDS:-120} swift test --skip-build --filter FaultTests
 
+## One change of the sources at a time, each of which some test must notice: ops/mutants/README.md.
+mutants: setup
+	python3 ops/mutants
+
+## Hostile tenants all at once beside others who only work, for SIGNALBOX_HOSTILE_SECONDS (an hour).
+hostile: build
+	python3 ops/hostile
+
 clean:
-	rm -rf .build data
+	rm -rf .build .build-mutants data

@@ -36,6 +36,7 @@ final class ServerProcess: Sendable {
       "SIGNALBOX_BOOTSTRAP_TOKEN": Self.token, "SIGNALBOX_RATE_LIMITS": "off",
       "SIGNALBOX_PLANS": Self.plans,
     ]
+    environment["SIGNALBOX_MUTANT"] = getenv("SIGNALBOX_MUTANT").map { String(cString: $0) }
     if let database {
       environment["DATABASE_URL"] = database
     } else {

@@ -132,6 +132,9 @@ package struct TestControlPlane: Sendable {
       .invitation(.accept(id, tokenHash: hash, by: user)), in: organization, by: .user(user))
   }
 
+  /// What the database keeps of a token.
+  package func hash(of token: String) -> [UInt8] { hasher.hash(token) }
+
   /// Signs somebody in with an address, as the development issuer does.
   package func signIn(_ email: String, name: String? = nil) throws -> TestClient {
     let token = try issuer.issue(

@@ -80,7 +80,7 @@ import Testing
         Self.reached(100, 150, 0))
   }
 
-  @Test func `whatever is reported, in whatever pieces, adds up`() {
+  @Test func `whatever is reported, in whatever pieces, adds up`() throws {
     var generator = SeededGenerator(seed: 42)
     for _ in 0..<200 {
       var workspace = given(.created, Self.startsPlus, CreditsTests.purchased).workspace
@@ -90,8 +90,9 @@ import Testing
         reported += requests
         let context = CommandContext(
           actor: .system, time: Scenario.time(1), plans: .standard)
-        let events = try? workspace.decide(Self.record(requests), in: context)
-        for event in events ?? [] { try? workspace.fold(event) }
+        for event in try workspace.decide(Self.record(requests), in: context) {
+          try workspace.fold(event)
+        }
       }
       let total = workspace.usage.months[Self.month]?.total ?? UsageCount()
       #expect((total.included, total.credits) == (50_000, 100_000))
