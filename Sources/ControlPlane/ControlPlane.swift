@@ -36,6 +36,8 @@ package struct ControlPlane: Sendable {
     /// How webhooks are sent.
     package var webhooks: Webhooks = .production
     package var stripe = StripeSettings()
+    /// How many replays go on at the same time, of all workspaces.
+    package var replaysAtOnce = 2
     /// Nil for production.
     package var development: Development?
 
@@ -112,7 +114,8 @@ package struct ControlPlane: Sendable {
         limiter: configuration.rateLimits),
       knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
       limiter: configuration.rateLimits)
-    let longWork = LongWork(connections, metrics: metrics)
+    let longWork = LongWork(
+      connections, replaysAtOnce: configuration.replaysAtOnce, metrics: metrics)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(

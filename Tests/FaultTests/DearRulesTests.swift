@@ -1,3 +1,4 @@
+import ControlPlane
 import Domain
 import FoundationEssentials
 import Glibc
@@ -195,17 +196,17 @@ private final class Attack: Sendable {
       let count = recv(socket, &chunk, chunk.count, 0)
       guard count > 0 else { return false }
       reply += chunk[..<count]
-      let text = String(decoding: reply, as: UTF8.self)
-      guard let end = text.range(of: "\r\n\r\n") else { continue }
-      let head = text[..<end.lowerBound].lowercased()
-      if head.contains("transfer-encoding: chunked") {
-        if text.hasSuffix("0\r\n\r\n") { return true }
-      } else if let length = head.split(separator: "\r\n")
-        .first(where: { $0.hasPrefix("content-length: ") })
-        .flatMap({ Int($0.dropFirst("content-length: ".count)) })
-      {
-        if text[end.upperBound...].utf8.count >= length { return true }
-      } else {
+      let empty = Array("\r\n\r\n".utf8)
+      guard
+        let end = reply.indices.first(where: { reply[$0...].starts(with: empty) })
+      else { continue }
+      let fields = String(decoding: reply[..<end], as: UTF8.self).lowercased()
+        .split(separator: "\r\n")
+      let length = fields.first { $0.hasPrefix("content-length: ") }
+        .flatMap { Int($0.dropFirst("content-length: ".count)) }
+      if let length {
+        if reply.count - end - empty.count >= length { return true }
+      } else if reply.suffix(7).elementsEqual("\r\n0\r\n\r\n".utf8) {
         return true
       }
     }

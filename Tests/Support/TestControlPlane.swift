@@ -64,6 +64,8 @@ package struct TestControlPlane: Sendable {
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
+    // Tests that replay run at the same time; the one about too many of them has its own slots.
+    configuration.replaysAtOnce = 64
     configuration.rateLimits = RateLimiter(isEnabled: false)
     configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")

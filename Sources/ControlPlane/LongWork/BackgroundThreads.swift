@@ -115,8 +115,6 @@ final class BackgroundThreads: TaskExecutor {
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     init() {
-      mutex.initialize(to: pthread_mutex_t())
-      condition.initialize(to: pthread_cond_t())
       pthread_mutex_init(mutex, nil)
       pthread_cond_init(condition, nil)
     }

@@ -15,11 +15,11 @@ struct LongWork: Sendable {
   /// One is enough: the rules of a workspace are compiled once, and one workspace after the other.
   let compiler = BackgroundThreads(count: 1)
 
-  init(_ connections: Connections, metrics: Metrics) {
+  init(_ connections: Connections, replaysAtOnce: Int, metrics: Metrics) {
     pages = connections.pages
     rules = connections.rules
     replays = WorkSlots(
-      "replays", perWorkspace: 1, perProcess: 2, retryAfter: 5, metrics: metrics)
+      "replays", perWorkspace: 1, perProcess: replaysAtOnce, retryAfter: 5, metrics: metrics)
     exports = WorkSlots(
       "exports", perWorkspace: 2, perProcess: 64, retryAfter: 30, metrics: metrics)
   }

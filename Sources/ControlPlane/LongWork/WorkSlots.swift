@@ -1,4 +1,5 @@
 import Domain
+import HTTPTypes
 import Synchronization
 
 /// How many pieces of some long work go on at the same time: so many of one workspace, and so many of all.

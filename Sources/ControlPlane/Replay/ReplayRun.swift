@@ -1,4 +1,5 @@
 import Domain
+import JSON
 import Postgres
 
 /// One replay, page by page, so that its memory does not grow with what it reads. It ends when all records were looked at,

@@ -86,14 +86,14 @@ final class RuleSetMemory: Sendable {
     let projectID: ProjectID
   }
 
-  private struct Entry {
+  fileprivate struct Entry {
     let rules: RuleSet
     let position: Int64
     let bytes: Int
     var lastUse: UInt64
   }
 
-  private struct State {
+  fileprivate struct State {
     var entries: [Key: Entry] = [:]
     var bytes = 0
     var uses: UInt64 = 0

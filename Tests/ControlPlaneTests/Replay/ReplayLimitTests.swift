@@ -1,11 +1,12 @@
-import Domain
 import FoundationEssentials
+import HTTPTypes
 import JSON
 import Support
 import Synchronization
 import Testing
 
 @testable import ControlPlane
+@testable import Domain
 
 /// What keeps replays from taking all there is.
 @Suite struct ReplayLimitTests {
@@ -51,16 +52,13 @@ import Testing
 
   @Test func `of many at once exactly as many get a slot as there are`() async {
     let slots = Self.slots()
-    let held = Mutex<[WorkSlots.Slot]>([])
-    await withTaskGroup(of: Void.self) { group in
+    let held = await withTaskGroup(of: WorkSlots.Slot?.self) { group in
       for number in 0..<64 {
-        group.addTask {
-          guard let slot = try? slots.take(for: OrganizationID(UUID(UInt128(number)))) else { return }
-          held.withLock { $0.append(slot) }
-        }
+        group.addTask { try? slots.take(for: OrganizationID(UUID(UInt128(number)))) }
       }
+      return await group.reduce(into: []) { $0 += $1.map { [$0] } ?? [] }
     }
-    #expect(held.withLock { $0.count } == 2)
+    #expect(held.count == 2)
   }
 
   @Test func `429 while the workspace has one running, and not a moment longer`() async throws {
@@ -68,7 +66,7 @@ import Testing
     let other = try await EvidenceWorld(TestControlPlane.shared)
     let organization = try #require(
       OrganizationID(String(world.path.split(separator: "/").last ?? "")))
-    let slot = try await Self.take(organization, of: world.plane)
+    let slot = try world.plane.controlPlane.services.longWork.replays.take(for: organization)
     let path = "\(world.path)/projects/\(world.project)/rules:replay"
     let body = #"{"rules":[],"from":"2026-01-01T00:00:00Z","to":"2999-01-01T00:00:00Z"}"#
     let refused = try await world.owner.post(path, body)
@@ -77,24 +75,12 @@ import Testing
     #expect(refused["retry-after"] == "5")
     let others = try await other.owner.post(
       "\(other.path)/projects/\(other.project)/rules:replay", body)
-    #expect(others.status == 200 || others.status == 429 && others.text.contains("other workspaces"))
+    #expect(others.status == 200, "\(others.text)")
     slot.release()
     #expect(try await world.owner.post(path, body).status == 200)
     // It was given back when the last one ended, and when one was refused for what is wrong with it.
     #expect(try await world.owner.post(path, "{}").status == 422)
     #expect(try await world.owner.post(path, body).status == 200)
-  }
-
-  /// Tests that replay at the same time may have the process's slots.
-  private static func take(
-    _ organization: OrganizationID, of plane: TestControlPlane
-  ) async throws -> WorkSlots.Slot {
-    while true {
-      if let slot = try? plane.controlPlane.services.longWork.replays.take(for: organization) {
-        return slot
-      }
-      try await Task.sleep(for: .milliseconds(20))
-    }
   }
 
   // MARK: Limits
@@ -175,20 +161,24 @@ import Testing
   }
 
   private static func mostAtOnce(on threads: BackgroundThreads) async -> Int {
-    let seen = Mutex((now: 0, most: 0))
+    let crowd = Crowd()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<16 {
         group.addTask(executorPreference: threads) {
-          seen.withLock {
+          crowd.seen.withLock {
             $0.now += 1
             $0.most = max($0.most, $0.now)
           }
           pause(milliseconds: 10)
-          seen.withLock { $0.now -= 1 }
+          crowd.seen.withLock { $0.now -= 1 }
         }
       }
     }
-    return seen.withLock { $0.most }
+    return crowd.seen.withLock { $0.most }
+  }
+
+  private final class Crowd: Sendable {
+    let seen = Mutex((now: 0, most: 0))
   }
 }
 

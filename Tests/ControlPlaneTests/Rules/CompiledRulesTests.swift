@@ -1,10 +1,11 @@
-import Domain
 import FoundationEssentials
 import JSON
+import Postgres
 import Support
 import Testing
 
 @testable import ControlPlane
+@testable import Domain
 
 /// The compiled rules that a process remembers.
 @Suite struct CompiledRulesTests {
@@ -173,7 +174,7 @@ extension TestControlPlane {
         """
         INSERT INTO model_rules (organization_id, rule_id, project_id, provider, model, effect, \
           created_by_kind, version, created_at, updated_at) \
-        SELECT organization_id, gen_random_uuid(), project_id, '*', repeat('*a', 80 + n % 15) || '*' || \
+        SELECT organization_id, gen_random_uuid(), project_id, '*', repeat('*a', 80 + (n % 15)::integer) || '*' || \
           CASE WHEN n < 2500 THEN 'b' ELSE '' END || 'n', 'deny', 'system', 1, now(), now() \
         FROM projects, generate_series(0, \(count)::bigint - 1) AS n WHERE project_id = \(project.uuid)
         """, deadline: .soon)
