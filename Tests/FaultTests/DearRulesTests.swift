@@ -44,7 +44,9 @@ extension FaultTests {
           cpu += try run.server.processorTime - before
         }
         let (calm, attacked) = (Self.median(without), Self.median(with))
-        print("p99 of others' reads \(calm) → \(attacked) beside \(Self.records) × \(Self.rules), eight at once")
+        print(
+          "p99 of others' reads \(calm) → \(attacked) beside \(Self.records) × \(Self.rules), eight at once"
+        )
         #expect(replays >= Self.rounds, "it went on while others read")
         // What two rounds of the same differ by on a busy machine is not the tenant's doing.
         #expect(attacked <= max(calm * 2, calm + .milliseconds(20)), run.hint)
@@ -165,7 +167,8 @@ private final class Attack: Sendable {
           defer { close(socket) }
           var turn = number
           while !stopped.isRaised.load(ordering: .relaxed),
-            Self.exchange(messages[turn % 2 == 0 ? 0 : 1], over: socket) {
+            Self.exchange(messages[turn % 2 == 0 ? 0 : 1], over: socket)
+          {
             turn += number < 4 ? 2 : 1
           }
         }

@@ -96,7 +96,8 @@ struct DecidingTests {
     #expect(
       try await reason { project, _ in
         project.rules[rule] = ConfiguredRule(
-          match: .model(provider: ProviderPattern("openai")!, ModelPattern("gpt-4*")!), effect: .deny)
+          match: .model(provider: ProviderPattern("openai")!, ModelPattern("gpt-4*")!),
+          effect: .deny)
       }.reason == .model)
     #expect(
       try await reason({ request($0, provider: "Mistral", country: "T1") }) { project, _ in
@@ -171,7 +172,8 @@ struct DecidingTests {
 
   @Test func `a country in small letters is no way around its rule`() async throws {
     let gateway = try await gateway { _, organization in
-      organization.rules[.number(1)] = ConfiguredRule(match: .country(Country("XK")!), effect: .deny)
+      organization.rules[.number(1)] = ConfiguredRule(
+        match: .country(Country("XK")!), effect: .deny)
     }
     let key = gateway.verify(key: apiKey(1))
     #expect(gateway.evaluate(request(key, country: "xk")).reason == .geography)

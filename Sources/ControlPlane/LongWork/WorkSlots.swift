@@ -62,7 +62,8 @@ final class WorkSlots: Sendable {
         return "the workspace has \(own) of its \(name) running, and \(perWorkspace) is the most"
       }
       if state.total >= perProcess {
-        return "\(state.total) \(name) of other workspaces are running here, and \(perProcess) is the most"
+        return
+          "\(state.total) \(name) of other workspaces are running here, and \(perProcess) is the most"
       }
       state.total += 1
       state.byWorkspace[organization] = own + 1

@@ -130,7 +130,8 @@ extension RequestLogTable.Filter {
     model = query.string("model", TextRules(1...ModelPattern.longest))
     country = query.string(
       "country", TextRules(2...2), where: { Country($0) != nil },
-      otherwise: "must be an ISO 3166-1 alpha-2 code such as DE, or XK; ask for region=unknown otherwise"
+      otherwise:
+        "must be an ISO 3166-1 alpha-2 code such as DE, or XK; ask for region=unknown otherwise"
     ).flatMap { Country($0) }
     region = query.choice("region")
     from = query.time("from")

@@ -59,7 +59,8 @@ struct RuleDraft {
     ).flatMap { Network($0) }
     let country = reader.optionalString(
       "country", TextRules(2...2), where: { Country($0) != nil },
-      otherwise: "must be an ISO 3166-1 alpha-2 code such as DE, or XK; the region unknown is all else"
+      otherwise:
+        "must be an ISO 3166-1 alpha-2 code such as DE, or XK; the region unknown is all else"
     ).flatMap { Country($0) }
     let region = reader.optionalChoice("region", of: Region.self)
     let provider = reader.optionalString(

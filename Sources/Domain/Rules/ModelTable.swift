@@ -45,7 +45,8 @@ struct ModelTable: Sendable {
       starts = [Int32](repeating: 0, count: trie.count + 1)
       for (node, _) in held { starts[Int(node) + 1] += 1 }
       for node in 0..<trie.count { starts[node + 1] += starts[node] }
-      patterns = held.sorted { ($0.node, $1.pattern.rank) < ($1.node, $0.pattern.rank) }.map(\.pattern)
+      patterns = held.sorted { ($0.node, $1.pattern.rank) < ($1.node, $0.pattern.rank) }.map(
+        \.pattern)
     }
 
     func patterns(at node: Int32) -> Range<Int> {

@@ -232,7 +232,9 @@ extension Rule.Match {
       case .country: Country(subject).map { .country($0) }
       case .region: Region(rawValue: subject).map { .region($0) }
       case .model:
-        if let provider = provider.flatMap(ProviderPattern.init), let pattern = ModelPattern(subject) {
+        if let provider = provider.flatMap(ProviderPattern.init),
+          let pattern = ModelPattern(subject)
+        {
           .model(provider: provider, pattern)
         } else {
           nil

@@ -10,7 +10,8 @@ struct WordAutomata: Sendable {
   private var meanings: [Int32] = []
 
   var byteCount: Int {
-    trie.byteCount + (fallback.count + longestWord.count + meanings.count) * MemoryLayout<Int32>.stride
+    trie.byteCount + (fallback.count + longestWord.count + meanings.count)
+      * MemoryLayout<Int32>.stride
   }
 
   /// How many states there are; every word is one of them.

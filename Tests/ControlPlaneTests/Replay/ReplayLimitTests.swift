@@ -47,7 +47,8 @@ import Testing
     let metrics = Metrics()
     let slots = Self.slots(metrics)
     for _ in 0..<10 { _ = try slots.take(for: Self.organizations[0]) }
-    #expect(String(decoding: metrics.text(), as: UTF8.self).contains("signalbox_replays_running 0\n"))
+    #expect(
+      String(decoding: metrics.text(), as: UTF8.self).contains("signalbox_replays_running 0\n"))
   }
 
   @Test func `of many at once exactly as many get a slot as there are`() async {

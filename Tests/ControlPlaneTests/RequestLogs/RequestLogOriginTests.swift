@@ -54,8 +54,11 @@ import Testing
   {
     let world = try await EvidenceWorld(TestControlPlane.shared)
     let record = EvidenceRecord(project: world.project).with("country", #""DE""#)
-    let records = [record.with("region", #""asia""#), EvidenceRecord(project: world.project)
-      .with("country", #""DE""#).with("region", #""atlantis""#)]
+    let records = [
+      record.with("region", #""asia""#),
+      EvidenceRecord(project: world.project)
+        .with("country", #""DE""#).with("region", #""atlantis""#),
+    ]
     #expect(try await world.report(records).outcome == [2, 0])
     #expect(try await world.list("region=asia") == [records[0].id])
     #expect(try await world.list("region=europe") == [records[1].id])

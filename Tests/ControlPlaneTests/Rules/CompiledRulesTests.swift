@@ -155,7 +155,8 @@ import Testing
     #expect(memory.value(for: Self.key(0, 999)) { _, _ in true } == nil)
   }
 
-  @Test func `what was read before something happened is not used, nor takes the place of newer rules`() {
+  @Test
+  func `what was read before something happened is not used, nor takes the place of newer rules`() {
     let memory = RuleSetMemory(capacity: 1 << 20)
     let key = Self.key(1, 1)
     memory.remember(Self.rules(1), at: 5, for: key)

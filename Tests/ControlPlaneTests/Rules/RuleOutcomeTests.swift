@@ -255,7 +255,8 @@ import Testing
     let project = try await client.makeProject(in: organization)
     let unknown = try await client.post(
       "\(organization)/rules", #"{"region":"unknown","effect":"deny"}"#)
-    let kosovo = try await client.post("\(organization)/rules", #"{"country":"XK","effect":"deny"}"#)
+    let kosovo = try await client.post(
+      "\(organization)/rules", #"{"country":"XK","effect":"deny"}"#)
     #expect([unknown.status, kosovo.status] == [201, 201])
     let reply = try await client.post(
       "\(project)/rules:evaluate", #"{"provider":"a","model":"b","country":\#(sent)}"#)

@@ -195,13 +195,16 @@ extension WorkspaceEvent {
 
   // MARK: Names
 
-  @Test(arguments: ["a", "0", "-", "_x", "openai", "azure-openai_2", String(repeating: "a", count: 50)])
+  @Test(arguments: [
+    "a", "0", "-", "_x", "openai", "azure-openai_2", String(repeating: "a", count: 50),
+  ])
   func `the name of a provider`(name: String) {
     #expect(Provider(name)?.description == name)
   }
 
   @Test(arguments: [
-    "", "*", "OpenAI", " openai", "https://api.openai.com", "open ai", "openai\n", "öpenai", "a/b", "a.b", "a\0",
+    "", "*", "OpenAI", " openai", "https://api.openai.com", "open ai", "openai\n", "öpenai", "a/b",
+    "a.b", "a\0",
     String(repeating: "a", count: 51),
   ])
   func `no name of a provider`(name: String) {
@@ -217,7 +220,8 @@ extension WorkspaceEvent {
   }
 
   @Test(arguments: [
-    "", " openai", "openai ", "https://api.openai.com", "**", "open*", "öpenai", "open\u{212A}ai", "a.b",
+    "", " openai", "openai ", "https://api.openai.com", "**", "open*", "öpenai", "open\u{212A}ai",
+    "a.b",
     "openai\u{0}", String(repeating: "a", count: 51),
   ])
   func `what no provider can be called is none`(text: String) {

@@ -35,7 +35,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", " ", "D", "XX", "xx", "T1", "t1", "EU", "AP", "ZZ", "A1", "A2", "O1", "D\u{0}", "DEU", "$%", "Ä",
+    "", " ", "D", "XX", "xx", "T1", "t1", "EU", "AP", "ZZ", "A1", "A2", "O1", "D\u{0}", "DEU", "$%",
+    "Ä",
     "\u{4}E", String(repeating: "D", count: 100_000),
   ])
   func `what is reported and no country is the region unknown`(code: String) {

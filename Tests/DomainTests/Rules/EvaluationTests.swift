@@ -207,7 +207,8 @@ import Testing
   @Test func `a rule for any provider is about every provider, and comes after one that names it`()
     throws
   {
-    func model(_ provider: ProviderPattern, _ pattern: String, _ effect: Rule.Effect) throws -> Rule {
+    func model(_ provider: ProviderPattern, _ pattern: String, _ effect: Rule.Effect) throws -> Rule
+    {
       Self.rule(.model(provider: provider, try #require(ModelPattern(pattern))), effect)
     }
     let controls = try Self.controls([
@@ -243,7 +244,8 @@ import Testing
       Self.rule(.region(.unknown), .deny), Self.rule(.region(.europe), .allow),
     ])
     #expect(
-      controls.decide(Self.request()) == .init(isAllowed: false, step: .geography, rule: Self.id(0)))
+      controls.decide(Self.request()) == .init(isAllowed: false, step: .geography, rule: Self.id(0))
+    )
     #expect(controls.decide(Self.request(country: "XK")).rule == Self.id(1))
     #expect(controls.decide(Self.request(country: "US")) == .init(isAllowed: true))
   }

@@ -13,7 +13,8 @@ import Testing
     ("a*b*c", "aXbYc", true), ("a*b*c", "acb", false), ("a*b*c", "abbc", true),
     ("a*bc*d", "abcbcd", true), ("a*bc*cd", "abcd", false), ("*b*", "abc", true),
     ("*b*", "ac", false), ("claude-*-latest", "claude-3-5-sonnet-latest", true),
-    ("a**b", "ab", true), ("**", "x", true), ("*aab*", "aaab", true), ("*abab*ab", "abaabab", false),
+    ("a**b", "ab", true), ("**", "x", true), ("*aab*", "aaab", true),
+    ("*abab*ab", "abaabab", false),
     ("*abab*ab", "abaababab", true), ("*a*", "ÄaÄ", true), ("*", "日本語 model", true),
     ("*é", "caf\u{E9}", false),
   ])
@@ -94,8 +95,9 @@ import Testing
           NaiveEvaluator.matches(Array(patterns[$0].description.utf8), bytes)
         }
         let found = Self.match(name, against: rules).all
-        guard Set(found) != Set(expected.map { EvaluationTests.id($0) })
-          || found.count != expected.count
+        guard
+          Set(found) != Set(expected.map { EvaluationTests.id($0) })
+            || found.count != expected.count
         else { continue }
         Issue.record("\(name) against \(texts): \(found), but \(expected)")
         return
@@ -116,7 +118,8 @@ import Testing
       let expected = patterns.indices.filter {
         NaiveEvaluator.matches(Array(patterns[$0].description.utf8), lowercased)
       }
-      #expect(Set(Self.match(name, against: rules).all) == Set(expected.map { EvaluationTests.id($0) }))
+      #expect(
+        Set(Self.match(name, against: rules).all) == Set(expected.map { EvaluationTests.id($0) }))
     }
   }
 
@@ -138,7 +141,8 @@ import Testing
       ),
       ("a word that repeats itself", ["*" + String(repeating: "a", count: 100) + "c*x"], name),
       (
-        "Fibonacci's words, at which fall backs are longest", ["*abaababaabaababaababab*", "*abaababaabaab*x"],
+        "Fibonacci's words, at which fall backs are longest",
+        ["*abaababaabaababaababab*", "*abaababaabaab*x"],
         fibonacci(200)
       ),
       (
@@ -187,7 +191,9 @@ import Testing
     }
   }
 
-  @Test func `thousands of patterns cost about what one costs, where their words do not occur`() throws {
+  @Test func `thousands of patterns cost about what one costs, where their words do not occur`()
+    throws
+  {
     let name = String(repeating: "a", count: 199) + "b"
     let one = Self.match(name, against: Self.rules(try Self.patterns(["*w0*"]))).comparisons
     let words = (0..<5000).map { "*w\($0)*" }
