@@ -85,7 +85,7 @@ import Testing
       let many = try await client.makeProject(in: organization)
       let id = try #require(ProjectID(String(many.split(separator: "/")[4])))
       try await planes[0].addPatterns(5000, to: id)
-      let name = String(repeating: "a", count: 199) + "b"
+      let name = String(repeating: "a", count: 198) + "b"
       func median(_ project: String) async throws -> Duration {
         var times: [Duration] = []
         for _ in 0..<21 {
