@@ -24,6 +24,8 @@ package struct Services: Sendable {
   let compiledRules: CompiledRules
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
   let requestHasher: HMACSHA256
+  /// What stored replies show again.
+  let replySecrets: ReplySecretVault
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
 
@@ -49,6 +51,7 @@ package struct Services: Sendable {
     self.longWork = longWork
     self.compiledRules = compiledRules
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))
+    replySecrets = ReplySecretVault(hasher: hasher)
     self.commands = commands
     self.reads = reads
     cursors = CursorSealer(key: hasher.derivedKey(for: "cursors"))

@@ -10,7 +10,7 @@ final class ServerProcess: Sendable {
     case stillRunning
   }
 
-  static let token = "fault-run"
+  static let token = "fault-run-administrator-token"
   /// A plan that no load of a test runs into.
   private static let plans =
     "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")

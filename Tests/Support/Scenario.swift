@@ -47,10 +47,12 @@ package struct Scenario {
   /// Decides the command, by whom and when the next event would be unless said otherwise.
   package func when(
     _ command: WorkspaceCommand, by actor: Actor = Scenario.actor, at time: Timestamp? = nil,
-    plans: PlanCatalog = .standard
+    plans: PlanCatalog = .standard, upgrades: PlanUpgrades = .selfService,
+    isByPlatform: Bool = false
   ) -> Decision {
     let context = CommandContext(
-      actor: actor, time: time ?? Self.time(workspace.version + 1), plans: plans)
+      actor: actor, time: time ?? Self.time(workspace.version + 1), plans: plans,
+      upgrades: upgrades, isByPlatform: isByPlatform)
     return Decision(
       before: workspace,
       result: Result { () throws(Rejection) in try workspace.decide(command, in: context) })

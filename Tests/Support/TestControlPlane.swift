@@ -66,6 +66,8 @@ package struct TestControlPlane: Sendable {
     configuration.plans = .roomy
     // Tests that replay run at the same time; the one about too many of them has its own slots.
     configuration.replaysAtOnce = 64
+    // Tests that are not about payment put their workspaces on the plan that they need.
+    configuration.allowsSelfServicePlans = true
     configuration.rateLimits = RateLimiter(isEnabled: false)
     configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")

@@ -214,6 +214,8 @@ extension Workspace {
       return token.revokedAt == nil ? [.serviceToken(.revoked(.init(tokenID: id)))] : []
     }
     _ = try Organization.open(organization)
+    // A token that leaked must not make others, nor give itself a longer life: only people do.
+    guard context.actor.kind != .token else { throw .personRequired }
     switch command {
     case .create(let id, let name, let role, let projectIDs, let secret, let expiresAt):
       guard serviceTokens[id] == nil else { return [] }
