@@ -29,7 +29,7 @@ package struct Scenario {
 
   /// When the event with this version happened.
   package static func time(_ version: Int64) -> Timestamp {
-    Timestamp(microseconds: 1_000_000 &* version)
+    Timestamp(clamping: 1_000_000 &* version)
   }
 
   package private(set) var workspace = Workspace()

@@ -50,7 +50,7 @@ package struct UserDirectory: Sendable {
     guard let issuedAt, let erasedAt = try rows.first?.decode(TimestampTZ.self) else {
       return false
     }
-    return issuedAt <= Timestamp(erasedAt).microseconds / 1_000_000
+    return issuedAt <= Timestamp(erasedAt).seconds
   }
 
   /// Members of the past, as they are called now: newest users first, behind the one with the id `after`.

@@ -79,7 +79,7 @@ struct RuleDraft {
       if let now {
         reader.optionalFuture("expires_at", after: now)
       } else {
-        reader.optionalTime("expires_at").map { Timestamp(microseconds: $0) }
+        reader.optionalTime("expires_at")
       }
     let isAboutModel = reader.isThere("provider") || reader.isThere("model")
     let named = ["network", "country", "region"].filter(reader.isThere)
@@ -167,7 +167,7 @@ struct ChangeRulePayload {
     let reader = try PayloadReader(body)
     effect = reader.replacement("effect", reader.choiceChange("effect"))
     note = reader.stringChange("note", .reason).removable
-    expiresAt = reader.timeChange("expires_at").removable.map { $0.map(Timestamp.init) }
+    expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }
 }
@@ -196,8 +196,7 @@ struct EvaluatePayload {
     guard let provider, let model else { throw Problem(.invalidRequest) }
     request = RequestDescription(
       key: key ?? .valid, address: address, country: country.flatMap { Country(observed: $0) },
-      provider: provider, model: model,
-      tokens: tokens, time: time.map { Timestamp(microseconds: $0) } ?? now)
+      provider: provider, model: model, tokens: tokens, time: time ?? now)
   }
 }
 

@@ -236,7 +236,7 @@ extension Workspace {
       }
       guard token.secret != secret else { return [] }
       try requireGrant(token.role, by: context.actor)
-      let life = token.expiresAt.microseconds - token.updatedAt.microseconds
+      let life = token.expiresAt.microseconds(since: token.updatedAt)
       return [
         .serviceToken(
           .rotated(
@@ -244,7 +244,7 @@ extension Workspace {
               tokenID: id, secret: secret,
               // The old secret never outlives what it was good for.
               graceUntil: min(
-                context.time.advanced(by: graceSeconds * 1_000_000), token.expiresAt),
+                context.time.advanced(bySeconds: graceSeconds), token.expiresAt),
               expiresAt: max(token.expiresAt, context.time.advanced(by: life)))))
       ]
     case .revoke:

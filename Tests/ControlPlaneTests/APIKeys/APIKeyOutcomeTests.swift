@@ -312,7 +312,7 @@ import Testing
   }
 
   static func time(_ text: String) -> Timestamp? {
-    InternetTime.microseconds(text).map(Timestamp.init)
+    Timestamp(rfc3339: text)
   }
 }
 

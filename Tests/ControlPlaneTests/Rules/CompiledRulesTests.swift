@@ -120,7 +120,7 @@ import Testing
     var rules: [RuleID: Rule] = [:]
     for number in 0..<count {
       guard let pattern = ModelPattern("model-\(number)*x") else { continue }
-      let time = Timestamp(microseconds: 0)
+      let time = Timestamp(clamping: 0)
       rules[RuleID(UUID(UInt128(number)))] = Rule(
         match: .model(provider: .any, pattern), effect: .deny, createdBy: .system, createdAt: time,
         updatedAt: time)

@@ -196,7 +196,7 @@ import Testing
 
   // MARK: Samples
 
-  static let month = BillingPeriod(containing: Timestamp(microseconds: 0))
+  static let month = BillingPeriod(containing: Timestamp(clamping: 0))
 
   static func refunded(_ amount: Int64, _ units: Int64, _ balance: Int64) -> WorkspaceEvent {
     .credits(

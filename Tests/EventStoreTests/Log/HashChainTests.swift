@@ -98,7 +98,7 @@ import Testing
     let event = UnrecordedEvent(
       eventID: id, type: "organization.created", schemaVersion: 1, actorKind: "system",
       actorID: nil, requestID: nil, causationID: id,
-      occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1)
+      occurredAt: TimestampTZ(clamping: 1)
     ).recorded(payload: payload, organizationID: stream, after: .empty, position: 7)
     let envelope = """
       {"actor_kind":"system","causation_id":"00000000-0000-7000-8000-00000000000b",\
@@ -125,7 +125,7 @@ import Testing
     let event = UnrecordedEvent(
       eventID: try id("B"), type: "project.panic_mode_enabled", schemaVersion: 3,
       actorKind: "user", actorID: try id("C"), requestID: "req-42", causationID: try id("D"),
-      occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1_700_000_000_123_456)
+      occurredAt: TimestampTZ(clamping: 1_700_000_000_123_456)
     ).recorded(
       payload: payload, organizationID: try id("A"),
       after: StreamHead(version: 4, hash: previous), position: 9)
