@@ -2,11 +2,16 @@
 ///
 /// A node's children are a list, of at most 67: a pattern has no other bytes than small letters, digits and punctuation.
 struct ByteTrie: Sendable {
-  private struct Node: Sendable {
+  struct Node: Sendable {
     let byte: UInt8
     /// 0 when there is none: the node with index 0 is a root, and no node's child.
-    var firstChild: Int32 = 0
-    var nextSibling: Int32 = 0
+    fileprivate(set) var firstChild: Int32 = 0
+    fileprivate(set) var nextSibling: Int32 = 0
+    /// What is held at the node, as places in an array of the trie's owner: from `first` up to `end`.
+    var first: Int32 = 0
+    var end: Int32 = 0
+    /// Where the node leads besides; -1 when it does not.
+    var link: Int32 = -1
   }
 
   private var nodes: [Node] = []
@@ -14,6 +19,11 @@ struct ByteTrie: Sendable {
   var count: Int { nodes.count }
 
   var byteCount: Int { nodes.count * MemoryLayout<Node>.stride }
+
+  subscript(node: Int32) -> Node {
+    get { nodes[Int(node)] }
+    set { nodes[Int(node)] = newValue }
+  }
 
   /// Begins another trie.
   mutating func addRoot() -> Int32 { add(Node(byte: 0)) }
@@ -39,15 +49,27 @@ struct ByteTrie: Sendable {
   }
 
   func child(of node: Int32, _ byte: UInt8) -> Int32? {
-    var child = nodes[Int(node)].firstChild
-    while child != 0, nodes[Int(child)].byte != byte { child = nodes[Int(child)].nextSibling }
+    let child = child(nodes[Int(node)], byte)
     return child == 0 ? nil : child
   }
 
-  func byte(of node: Int32) -> UInt8 { nodes[Int(node)].byte }
+  /// 0 when there is none.
+  func child(_ node: Node, _ byte: UInt8) -> Int32 {
+    var child = node.firstChild
+    while child != 0 {
+      let node = nodes[Int(child)]
+      if node.byte == byte { return child }
+      child = node.nextSibling
+    }
+    return 0
+  }
 
-  func children(of node: Int32) -> some Sequence<Int32> {
-    let first = nodes[Int(node)].firstChild
-    return sequence(first: first) { nodes[Int($0)].nextSibling }.prefix { $0 != 0 }
+  func children(of node: Int32) -> [Int32] {
+    var (children, child): ([Int32], Int32) = ([], nodes[Int(node)].firstChild)
+    while child != 0 {
+      children.append(child)
+      child = nodes[Int(child)].nextSibling
+    }
+    return children
   }
 }

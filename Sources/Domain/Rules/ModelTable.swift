@@ -18,6 +18,8 @@ struct ModelTable: Sendable {
   private struct Pattern: Sendable {
     let entry: RuleSet.Entry
     let rank: UInt64
+    /// Whether anything may follow (`gpt-4*`).
+    let isOpen: Bool
   }
 
   /// What may follow a star.
@@ -29,31 +31,6 @@ struct ModelTable: Sendable {
     var wordCount: Int32 = 0
   }
 
-  /// Patterns at the nodes of tries.
-  private struct PatternTrie: Sendable {
-    var trie = ByteTrie()
-    /// Where the patterns of each node begin, and at last where those of the last one end.
-    var starts: [Int32] = []
-    var patterns: [Pattern] = []
-
-    var byteCount: Int {
-      trie.byteCount + starts.count * MemoryLayout<Int32>.stride
-        + patterns.count * MemoryLayout<Pattern>.stride
-    }
-
-    mutating func hold(_ held: [(node: Int32, pattern: Pattern)]) {
-      starts = [Int32](repeating: 0, count: trie.count + 1)
-      for (node, _) in held { starts[Int(node) + 1] += 1 }
-      for node in 0..<trie.count { starts[node + 1] += starts[node] }
-      patterns = held.sorted { ($0.node, $1.pattern.rank) < ($1.node, $0.pattern.rank) }.map(
-        \.pattern)
-    }
-
-    func patterns(at node: Int32) -> Range<Int> {
-      Int(starts[Int(node)])..<Int(starts[Int(node) + 1])
-    }
-  }
-
   /// The root in `beginnings` of each provider that rules name. A few are looked through, which takes less than a hash.
   private var fewRoots: [(provider: String, root: Int32)] = []
   private var manyRoots: [String: Int32] = [:]
@@ -61,46 +38,52 @@ struct ModelTable: Sendable {
   private var anyRoot: Int32 = -1
   private static let few = 8
 
-  /// Whole names, and names that anything may follow (`gpt-4*`).
-  private var beginnings = PatternTrie()
-  /// Whether anything may follow each of the patterns in `beginnings`.
-  private var isOpen: [Bool] = []
-  /// The gap behind each node of `beginnings`; -1 when there is none.
-  private var gapsBehind: [Int32] = []
+  /// All of them, as the nodes of `beginnings` and `ends` hold them.
+  private var patterns: [Pattern] = []
+  /// Whole names, and names that anything may follow. A node's link is the gap behind it.
+  private var beginnings = ByteTrie()
   private var gaps: [Gap] = []
-  private var ends = PatternTrie()
+  private var ends = ByteTrie()
+  /// A word means the gap behind it.
   private var words = WordAutomata()
 
   /// - Parameter members: deny before allow; of two that are alike in all else the first decides.
   init(_ members: [Member]) {
     var roots: [ProviderPattern: Int32] = [:]
     var beginning: [(node: Int32, pattern: Pattern)] = []
-    var open: Set<UInt64> = []
     var ending: [(node: Int32, pattern: Pattern)] = []
     for (place, member) in members.enumerated() {
       let literals = member.pattern.literals
       guard let first = literals.first, let last = literals.last else { continue }
-      let root = roots[member.provider] ?? beginnings.trie.addRoot()
+      let root = roots[member.provider] ?? beginnings.addRoot()
       roots[member.provider] = root
-      let node = beginnings.trie.node(at: first, from: root)
-      gapsBehind += repeatElement(-1, count: beginnings.trie.count - gapsBehind.count)
-      let pattern = Pattern(entry: member.entry, rank: Self.rank(member, at: place))
-      if literals.count == 1 {
+      let node = beginnings.node(at: first, from: root)
+      let isOpen = literals.count == 2 && last.isEmpty
+      let pattern = Pattern(
+        entry: member.entry, rank: Self.rank(member, at: place), isOpen: isOpen)
+      if literals.count == 1 || isOpen {
         beginning.append((node, pattern))
-      } else if literals.count == 2, last.isEmpty {
-        beginning.append((node, pattern))
-        open.insert(pattern.rank)
       } else {
         let gap = gap(behind: literals.dropFirst().dropLast(), from: node)
-        if gaps[Int(gap)].ends < 0 { gaps[Int(gap)].ends = ends.trie.addRoot() }
-        ending.append((ends.trie.node(at: last.reversed(), from: gaps[Int(gap)].ends), pattern))
+        if gaps[Int(gap)].ends < 0 { gaps[Int(gap)].ends = ends.addRoot() }
+        ending.append((ends.node(at: last.reversed(), from: gaps[Int(gap)].ends), pattern))
       }
     }
-    beginnings.hold(beginning)
-    isOpen = beginnings.patterns.map { open.contains($0.rank) }
-    ends.hold(ending)
+    hold(beginning, in: \.beginnings)
+    hold(ending, in: \.ends)
     for gap in gaps where gap.words >= 0 { words.complete(from: gap.words) }
     setRoots(roots)
+  }
+
+  private mutating func hold(
+    _ held: [(node: Int32, pattern: Pattern)], in trie: WritableKeyPath<Self, ByteTrie>
+  ) {
+    for (node, pattern) in held.sorted(by: { $0.node < $1.node }) {
+      let place = Int32(patterns.count)
+      if self[keyPath: trie][node].end == 0 { self[keyPath: trie][node].first = place }
+      self[keyPath: trie][node].end = place + 1
+      patterns.append(pattern)
+    }
   }
 
   private mutating func setRoots(_ roots: [ProviderPattern: Int32]) {
@@ -120,15 +103,15 @@ struct ModelTable: Sendable {
 
   /// The gap that these words lead to, made on the way when it is not there.
   private mutating func gap(behind words: ArraySlice<[UInt8]>, from node: Int32) -> Int32 {
-    var gap = gapsBehind[Int(node)]
+    var gap = beginnings[node].link
     if gap < 0 {
       gap = addGap()
-      gapsBehind[Int(node)] = gap
+      beginnings[node].link = gap
     }
     for word in words {
       if gaps[Int(gap)].words < 0 { gaps[Int(gap)].words = self.words.addRoot() }
       let next = Int32(gaps.count)
-      let meaning = self.words.add(word, from: gaps[Int(gap)].words) { next }
+      let meaning = self.words.add(word, from: gaps[Int(gap)].words, meaning: next)
       if meaning == next {
         gaps[Int(gap)].wordCount += 1
         gaps.append(Gap())
@@ -154,8 +137,8 @@ struct ModelTable: Sendable {
   /// About how much memory it takes, in bytes.
   var byteCount: Int {
     let names = (fewRoots.map(\.provider) + manyRoots.keys).reduce(0) { $0 + $1.utf8.count + 48 }
-    return names + beginnings.byteCount + ends.byteCount + words.byteCount + isOpen.count
-      + gapsBehind.count * MemoryLayout<Int32>.stride + gaps.count * MemoryLayout<Gap>.stride
+    return names + beginnings.byteCount + ends.byteCount + words.byteCount
+      + patterns.count * MemoryLayout<Pattern>.stride + gaps.count * MemoryLayout<Gap>.stride
   }
 
   // MARK: Matching
@@ -166,10 +149,11 @@ struct ModelTable: Sendable {
     let root = root(of: provider)
     guard root >= 0 || anyRoot >= 0 else { return nil }
     return ModelPattern.withLowercased(name) { name in
-      var search = Search(name: name, time: time, states: words.count)
+      var search = Search(name: name, time: time)
+      defer { search.found?.deallocate() }
       if root >= 0 { find(from: root, &search, &trace) }
       if anyRoot >= 0 { find(from: anyRoot, &search, &trace) }
-      return search.best?.entry
+      return search.best < 0 ? nil : patterns[search.best].entry
     }
   }
 
@@ -184,47 +168,53 @@ struct ModelTable: Sendable {
   private struct Search {
     let name: UnsafeBufferPointer<UInt8>
     let time: Timestamp
-    let states: Int
-    /// The words that were found, by their states; made when it is first needed.
-    var found: [UInt64] = []
-    private(set) var best: Pattern?
-
-    init(name: UnsafeBufferPointer<UInt8>, time: Timestamp, states: Int) {
-      self.name = name
-      self.time = time
-      self.states = states
-    }
-
-    mutating func matched(_ pattern: Pattern, _ trace: inout some DecisionTrace) {
-      trace.looked(at: pattern.entry.id)
-      if pattern.entry.isInForce(at: time), best.map({ pattern.rank > $0.rank }) ?? true {
-        best = pattern
-      }
-    }
+    /// The place of the pattern that decides so far; -1 when none does.
+    var best = -1
+    var rank: UInt64 = 0
+    /// The words that were found, by their states, a bit each; made when it is first needed, which it hardly ever is.
+    var found: UnsafeMutablePointer<UInt64>?
 
     /// - Returns: false when the word was found before.
-    mutating func find(_ word: Int32) -> Bool {
-      if found.isEmpty { found = [UInt64](repeating: 0, count: states / 64 + 1) }
+    mutating func find(_ word: Int32, of states: Int) -> Bool {
+      let bits: UnsafeMutablePointer<UInt64>
+      if let found {
+        bits = found
+      } else {
+        bits = .allocate(capacity: states / 64 + 1)
+        bits.initialize(repeating: 0, count: states / 64 + 1)
+        found = bits
+      }
       let (place, bit) = (Int(word) / 64, UInt64(1) << UInt64(word % 64))
-      guard found[place] & bit == 0 else { return false }
-      found[place] |= bit
+      guard bits[place] & bit == 0 else { return false }
+      bits[place] |= bit
       return true
     }
   }
 
+  private func matched(
+    _ index: Int, _ search: inout Search, _ trace: inout some DecisionTrace
+  ) {
+    let pattern = patterns[index]
+    trace.looked(at: pattern.entry.id)
+    guard pattern.entry.isInForce(at: search.time) else { return }
+    if search.best < 0 || pattern.rank > search.rank {
+      (search.best, search.rank) = (index, pattern.rank)
+    }
+  }
+
   private func find(from root: Int32, _ search: inout Search, _ trace: inout some DecisionTrace) {
-    var (node, depth) = (root, 0)
+    var (node, depth) = (beginnings[root], 0)
     while true {
-      for index in beginnings.patterns(at: node)
-      where isOpen[index] || depth == search.name.count {
-        search.matched(beginnings.patterns[index], &trace)
+      for index in Int(node.first)..<Int(node.end)
+      where depth == search.name.count || patterns[index].isOpen {
+        matched(index, &search, &trace)
       }
-      let gap = gapsBehind[Int(node)]
-      if gap >= 0 { enter(gap, at: depth, &search, &trace) }
+      if node.link >= 0 { enter(node.link, at: depth, &search, &trace) }
       guard depth < search.name.count else { return }
       trace.compared()
-      guard let child = beginnings.trie.child(of: node, search.name[depth]) else { return }
-      node = child
+      let child = beginnings.child(node, search.name[depth])
+      guard child != 0 else { return }
+      node = beginnings[child]
       depth += 1
     }
   }
@@ -241,7 +231,7 @@ struct ModelTable: Sendable {
       state = words.step(from: state, search.name[place], root: gap.words, &trace)
       // Where a word was found before, the shorter ones that it ends with were, too.
       var word = words.longestWord(at: state)
-      while let found = word, search.find(found) {
+      while let found = word, search.find(found, of: words.count) {
         enter(words.meaning(of: found), at: place + 1, &search, &trace)
         missing -= 1
         if missing == 0 { return }
@@ -253,13 +243,14 @@ struct ModelTable: Sendable {
   private func matchEnds(
     from root: Int32, downTo start: Int, _ search: inout Search, _ trace: inout some DecisionTrace
   ) {
-    var (node, end) = (root, search.name.count)
+    var (node, end) = (ends[root], search.name.count)
     while true {
-      for index in ends.patterns(at: node) { search.matched(ends.patterns[index], &trace) }
+      for index in Int(node.first)..<Int(node.end) { matched(index, &search, &trace) }
       guard end > start else { return }
       trace.compared()
-      guard let child = ends.trie.child(of: node, search.name[end - 1]) else { return }
-      node = child
+      let child = ends.child(node, search.name[end - 1])
+      guard child != 0 else { return }
+      node = ends[child]
       end -= 1
     }
   }

@@ -6,32 +6,24 @@ struct WordAutomata: Sendable {
   private var fallback: [Int32] = []
   /// Of each state, the longest word that its bytes end with, itself included; -1 when there is none.
   private var longestWord: [Int32] = []
-  /// What the words mean to whoever added them, by the states that they lead to; -1 where no word ends.
-  private var meanings: [Int32] = []
-
   var byteCount: Int {
-    trie.byteCount + (fallback.count + longestWord.count + meanings.count)
+    trie.byteCount + (fallback.count + longestWord.count)
       * MemoryLayout<Int32>.stride
   }
 
   /// How many states there are; every word is one of them.
   var count: Int { trie.count }
 
-  mutating func addRoot() -> Int32 {
-    defer { meanings.append(-1) }
-    return trie.addRoot()
-  }
+  mutating func addRoot() -> Int32 { trie.addRoot() }
 
   /// Adds a word to an automaton, unless it is one of its words already.
   ///
-  /// - Returns: what the word means.
-  mutating func add(
-    _ word: [UInt8], from root: Int32, meaning: () -> Int32
-  ) -> Int32 {
-    let state = Int(trie.node(at: word, from: root))
-    meanings += repeatElement(-1, count: trie.count - meanings.count)
-    if meanings[state] < 0 { meanings[state] = meaning() }
-    return meanings[state]
+  /// - Parameter meaning: what the word means to its owner, who asks with ``meaning(of:)``; not negative.
+  /// - Returns: what it means, which is not this when it was there before.
+  mutating func add(_ word: [UInt8], from root: Int32, meaning: Int32) -> Int32 {
+    let state = trie.node(at: word, from: root)
+    if trie[state].link < 0 { trie[state].link = meaning }
+    return trie[state].link
   }
 
   /// To be called when all words have been added, once for each automaton.
@@ -47,12 +39,12 @@ struct WordAutomata: Sendable {
       next += 1
       for child in trie.children(of: state) {
         if state != root {
-          fallback[Int(child)] = step(from: fallback[Int(state)], trie.byte(of: child), root)
+          fallback[Int(child)] = step(from: fallback[Int(state)], trie[child].byte, root)
         } else {
           fallback[Int(child)] = root
         }
         longestWord[Int(child)] =
-          meanings[Int(child)] >= 0 ? child : longestWord[Int(fallback[Int(child)])]
+          trie[child].link >= 0 ? child : longestWord[Int(fallback[Int(child)])]
         queue.append(child)
       }
     }
@@ -90,5 +82,5 @@ struct WordAutomata: Sendable {
   /// The next shorter word that ends in the same place.
   func nextWord(after word: Int32) -> Int32? { longestWord(at: fallback[Int(word)]) }
 
-  func meaning(of word: Int32) -> Int32 { meanings[Int(word)] }
+  func meaning(of word: Int32) -> Int32 { trie[word].link }
 }
