@@ -38,6 +38,8 @@ package struct ControlPlane: Sendable {
     /// How webhooks are sent.
     package var webhooks: Webhooks = .production
     package var stripe = StripeSettings()
+    /// How many replays go on at the same time, of all workspaces.
+    package var replaysAtOnce = 2
     /// Nil for production.
     package var development: Development?
 
@@ -121,6 +123,8 @@ package struct ControlPlane: Sendable {
         limiter: configuration.rateLimits),
       knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
       limiter: configuration.rateLimits)
+    let longWork = LongWork(
+      connections, replaysAtOnce: configuration.replaysAtOnce, metrics: metrics)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(
@@ -130,7 +134,8 @@ package struct ControlPlane: Sendable {
       limiter: configuration.rateLimits,
       appendLimit: AppendLimit(limiter: configuration.rateLimits, metrics: metrics),
       vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher),
-      webhookSecrets: WebhookSecretVault(keys: secrets.keys))
+      webhookSecrets: WebhookSecretVault(keys: secrets.keys), longWork: longWork,
+      compiledRules: CompiledRules(longWork, metrics: metrics))
     let webhooks = configuration.webhooks.deliveries(
       pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
       logger: logger)
@@ -258,6 +263,10 @@ struct Connections: Service {
   let webhooks: Pool
   /// For what Stripe tells; closed by whoever tries it again.
   let billing: Pool
+  /// For long lists that are read page by page. They only read, and say for whom each time.
+  let pages: Pool
+  /// For the rules of whole workspaces, likewise.
+  let rules: Pool
 
   init(_ database: ConnectionOptions, readers: Int) {
     var database = database
@@ -285,6 +294,11 @@ struct Connections: Service {
     var paying = working
     paying.applicationName += " billing"
     billing = Pool(options: paying, minimum: 0, maximum: 4)
+    var listing = database
+    listing.setup.append("SET default_transaction_read_only = on")
+    listing.applicationName += " pages"
+    pages = Pool(options: listing, minimum: 0, maximum: 2)
+    rules = Pool(options: listing, minimum: 0, maximum: 1)
     writer.start()
     tail.start()
   }
@@ -303,6 +317,8 @@ struct Connections: Service {
     await reader.close()
     await listener.close()
     await pool.close()
+    await pages.close()
+    await rules.close()
   }
 
   /// What is kept for a day or a week; which hour it goes in does not matter.

@@ -65,6 +65,9 @@ package enum RuleEvent: Equatable, Sendable {
 
   static let payloadTypes: [any EventPayload.Type] = [Created.self, Changed.self, Deleted.self]
 
+  /// What the log calls these events' subjects: the parts of their types before the first point.
+  package static let subjects = Set(payloadTypes.map { String($0.type.prefix { $0 != "." }) })
+
   var payload: any EventPayload {
     switch self {
     case .created(let payload): payload
@@ -90,8 +93,7 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
     case network(Network)
     case country(Country)
     case region(Region)
-    /// Of a provider, by its name.
-    case model(provider: String, ModelPattern)
+    case model(provider: ProviderPattern, ModelPattern)
   }
 
   /// Nil for the whole workspace.
@@ -226,10 +228,10 @@ extension Rule.Match {
   }
 
   package var provider: String? {
-    if case .model(let provider, _) = self { provider } else { nil }
+    if case .model(let provider, _) = self { provider.description } else { nil }
   }
 
-  /// Nil when the subject is none of its kind.
+  /// Nil when the subject, or the provider, is none of its kind.
   package init?(_ kind: Kind, _ subject: String, provider: String?) {
     let match: Self? =
       switch kind {
@@ -237,7 +239,9 @@ extension Rule.Match {
       case .country: Country(subject).map { .country($0) }
       case .region: Region(rawValue: subject).map { .region($0) }
       case .model:
-        if let provider, let pattern = ModelPattern(subject) {
+        if let provider = provider.flatMap(ProviderPattern.init),
+          let pattern = ModelPattern(subject)
+        {
           .model(provider: provider, pattern)
         } else {
           nil
@@ -324,6 +328,7 @@ extension Workspace {
     case .create(let id, let projectID, let match, let effect, let note, let expiresAt):
       guard rules[id] == nil else { return [] }
       if let projectID { try requireOpen(projectID) }
+      try requireFuture(expiresAt, in: context)
       try requireFeature(of: match, in: context)
       try requireNoOther(than: id, about: match, effect, in: projectID, context)
       try requireRoomForRule(in: projectID, context)
@@ -340,6 +345,7 @@ extension Workspace {
         ruleID: id, effect: effect ?? rule.effect, note: note ?? rule.note,
         expiresAt: expiresAt ?? rule.expiresAt)
       guard changed != RuleEvent.Changed(ruleID: id, rule) else { return [] }
+      if changed.expiresAt != rule.expiresAt { try requireFuture(changed.expiresAt, in: context) }
       // One that had expired may have been replaced meanwhile.
       try requireNoOther(than: id, about: rule.match, changed.effect, in: rule.projectID, context)
       return [.rule(.changed(changed))]
@@ -354,6 +360,15 @@ extension Workspace {
   func requireOpen(_ projectID: ProjectID) throws(Rejection) {
     guard let project = projects[projectID] else { throw .notFound(.project) }
     guard project.archivedAt == nil else { throw .archived(.project) }
+  }
+
+  /// A rule that has expired when it is made, or changed, would never match anything.
+  ///
+  /// - Parameter index: the rule's place among those of a set.
+  func requireFuture(
+    _ expiresAt: Timestamp?, in context: CommandContext, index: Int? = nil
+  ) throws(Rejection) {
+    if let expiresAt, expiresAt <= context.time { throw .ruleExpired(index: index) }
   }
 
   /// Rules about addresses and countries are features of a plan.
