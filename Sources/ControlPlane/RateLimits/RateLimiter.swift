@@ -13,6 +13,7 @@ package final class RateLimiter: Sendable {
   private let workspaces: BucketTable<UUID>
   private let addresses: BucketTable<UInt128>
   private let invitations: BucketTable<UUID>
+  let streams = StreamLimits()
 
   /// - Parameter capacity: the most buckets there may be of each kind, of some 60 bytes each.
   /// - Precondition: each policy is of its kind, and `capacity` is at least 16.
@@ -73,7 +74,7 @@ package final class RateLimiter: Sendable {
     }
   }
 
-  /// Whether the address may try to authenticate. Takes nothing: who succeeds is not limited here.
+  /// Whether the address has failures left. Takes nothing: callers with good credentials are never limited here.
   package func admitsAttempt(
     address: String, at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
@@ -81,8 +82,7 @@ package final class RateLimiter: Sendable {
     return addresses.look(Self.key(address), at: time(now))
   }
 
-  /// The address tried to authenticate, and failed. A refusal means that others of its attempts,
-  /// which were under way at the same time, have used up the last tokens.
+  /// The address tried to authenticate, and failed. A refusal means that it has failed too often.
   @discardableResult
   package func failedAttempt(
     address: String, at now: ContinuousClock.Instant = .now
