@@ -133,7 +133,7 @@ import Testing
       let count = stream.events.count
       let start = ContinuousClock.now
       #expect(
-        try await plane.client.send("DELETE", "\(organization)/members/\(viewer.id)").status == 204)
+        try await plane.client.send("DELETE", "\(organization)/members/\(viewer.id)").status == 200)
       _ = try await plane.client.makeProject(in: organization)
       #expect(try await stream.isCut(within: .seconds(3)))
       #expect(ContinuousClock.now - start < .milliseconds(2500))
@@ -175,12 +175,15 @@ import Testing
 
   /// Every kind of event needs the permission to read what it is about.
   @Test func `what an event is about decides who sees it`() {
+    var named = 0
     for kind in Entity.Kind.allCases {
       let permission = kind.permissionToRead
       #expect(permission.rawValue.hasSuffix(":read"))
-      let own = Permission(rawValue: "\(kind.rawValue):read")
-      if let own { #expect(permission == own, "\(kind)") }
+      guard let own = Permission(rawValue: "\(kind.rawValue):read") else { continue }
+      #expect(permission == own, "\(kind)")
+      named += 1
     }
+    #expect(named >= 10)
   }
 }
 
