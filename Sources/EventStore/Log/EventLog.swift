@@ -43,13 +43,17 @@ package enum EventLog {
   }
 
   /// The events of one stream behind `position`, in the order of positions.
+  ///
+  /// - Parameter types: the types of events that are wanted; nil for all.
   package static func events(
-    of organizationID: UUID, after position: Int64, limit: Int64
+    of organizationID: UUID, after position: Int64, limit: Int64, types: [String]? = nil
   ) -> Query {
-    """
-    SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
-    AND position > \(position) ORDER BY position LIMIT \(limit)
-    """
+    var query: Query = """
+      SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
+      AND position > \(position)
+      """
+    if let types { query += " AND type = ANY(\(types))" }
+    return query + " ORDER BY position LIMIT \(limit)"
   }
 
   /// The events of one stream with versions in the range, in order.

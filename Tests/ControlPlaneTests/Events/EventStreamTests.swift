@@ -173,14 +173,17 @@ import Testing
     }
   }
 
-  /// Every kind of event needs the permission to read what it is about.
-  @Test func `what an event is about decides who sees it`() {
-    for kind in Entity.Kind.allCases {
-      let permission = kind.permissionToRead
+  /// Every type of event needs the permission to read what it is about.
+  @Test func `what an event is about decides who sees it`() throws {
+    for type in WorkspaceEvent.payloadTypes {
+      let permission = try #require(WorkspaceEvent.permissionToRead(eventOfType: type.type))
       #expect(permission.rawValue.hasSuffix(":read"))
-      let own = Permission(rawValue: "\(kind.rawValue):read")
-      if let own { #expect(permission == own, "\(kind)") }
+      let subject = type.type.split(separator: ".")[0]
+      if let own = Permission(rawValue: "\(subject):read") {
+        #expect(permission == own, "\(type.type)")
+      }
     }
+    #expect(WorkspaceEvent.permissionToRead(eventOfType: "future.thing") == nil)
   }
 }
 
