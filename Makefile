@@ -13,9 +13,7 @@ TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests Crypto
 
 ALONE := SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
 
-export SIGNALBOX_BOOTSTRAP_TOKEN ?= development
-
-.PHONY: setup python build run test check format lint contract bench faults clean
+.PHONY: setup python build run test check format lint contract bench faults mutants clean
 
 ## System packages, and the Python tools of the contract tests.
 setup:
@@ -37,9 +35,19 @@ $(VENV)/.done: ops/contract/requirements.txt
 build: setup
 	swift build -c release --product signalbox
 
-## The server with its own database and a demo organization, on 127.0.0.1:8080.
+## The server with its own database and a demo organization, on 127.0.0.1:8080. Unless SIGNALBOX_BOOTSTRAP_TOKEN says
+## otherwise, the administrator's token is random; it is kept in data/bootstrap-token, for this user's eyes only.
 run: build
-	.build/release/signalbox serve --data-dir data --port 8080 --demo
+	@mkdir -p data
+	@if [ -z "$$SIGNALBOX_BOOTSTRAP_TOKEN" ] && [ ! -s data/bootstrap-token ]; then \
+	  (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > data/bootstrap-token); \
+	fi
+	@if [ -z "$$SIGNALBOX_BOOTSTRAP_TOKEN" ]; then \
+	  echo 'The token of admin@localhost is in data/bootstrap-token. In another terminal:'; \
+	  echo '  curl -H "Authorization: Bearer $$(cat data/bootstrap-token)" http://127.0.0.1:8080/v1/me'; \
+	fi
+	SIGNALBOX_BOOTSTRAP_TOKEN="$${SIGNALBOX_BOOTSTRAP_TOKEN:-$$(cat data/bootstrap-token)}" \
+	  .build/release/signalbox serve --data-dir data --port 8080 --demo
 
 ## Everything that CI runs.
 test: setup python check
@@ -78,5 +86,13 @@ faults: setup
 	swift build --build-tests
 	SIGNALBOX_FAULT_SECONDS=$${SIGNALBOX_FAULT_SECONDS:-120} swift test --skip-build --filter FaultTests
 
+## One change of the sources at a time, each of which some test must notice: ops/mutants/README.md.
+mutants: setup
+	python3 ops/mutants
+
+## Hostile tenants all at once beside others who only work, for SIGNALBOX_HOSTILE_SECONDS (an hour).
+hostile: build
+	python3 ops/hostile
+
 clean:
-	rm -rf .build data
+	rm -rf .build .build-mutants data

@@ -84,6 +84,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.signalbox_user() RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+  principal text := signalbox_principal();
+BEGIN
+  RETURN CASE WHEN principal LIKE 'user:%' THEN substr(principal, 6)::uuid END;
+END
+$$;
+
 CREATE TABLE public.api_key_lookups (
     organization_id uuid NOT NULL,
     key_id uuid NOT NULL,
@@ -162,6 +172,8 @@ CREATE TABLE public.data_subjects (
     key_version integer NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+ALTER TABLE ONLY public.data_subjects FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.event_log_head (
     singleton boolean DEFAULT true NOT NULL,
@@ -254,8 +266,11 @@ CREATE TABLE public.idempotency_records (
     location text,
     "position" bigint,
     body bytea NOT NULL,
+    sealed_secret bytea,
     created_at timestamp with time zone NOT NULL
 );
+
+ALTER TABLE ONLY public.idempotency_records FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.invitation_lookups (
     organization_id uuid NOT NULL,
@@ -378,6 +393,8 @@ CREATE TABLE public.personal_access_tokens (
     version bigint NOT NULL,
     CONSTRAINT personal_access_tokens_hash_check CHECK ((octet_length(hash) = 32))
 );
+
+ALTER TABLE ONLY public.personal_access_tokens FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.projects (
     organization_id uuid NOT NULL,
@@ -640,8 +657,11 @@ CREATE TABLE public.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     erased_at timestamp with time zone,
+    normalized_email text,
     identity_hash bytea
 );
+
+ALTER TABLE ONLY public.users FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.webhook_cursors (
     organization_id uuid NOT NULL,
@@ -892,6 +912,8 @@ CREATE INDEX geo_rules_project ON public.geo_rules USING btree (organization_id,
 
 CREATE INDEX idempotency_records_created_at ON public.idempotency_records USING btree (created_at);
 
+CREATE INDEX invitations_subject_id ON public.invitations USING btree (subject_id);
+
 CREATE INDEX ip_rules_project ON public.ip_rules USING btree (organization_id, project_id);
 
 CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, organization_id);
@@ -1021,6 +1043,8 @@ ALTER TABLE public.configuration_changes_floor ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.credit_purchases ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.data_subjects ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.gateway_tokens ENABLE ROW LEVEL SECURITY;
@@ -1028,6 +1052,8 @@ ALTER TABLE public.gateway_tokens ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.gateways ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.geo_rules ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.idempotency_records ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.invitation_lookups ENABLE ROW LEVEL SECURITY;
 
@@ -1043,6 +1069,18 @@ ALTER TABLE public.organization_slugs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.organizations ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY person ON public.data_subjects USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (user_id = ( SELECT public.signalbox_user() AS signalbox_user)) OR (EXISTS ( SELECT
+   FROM public.invitations i
+  WHERE (i.subject_id = data_subjects.subject_id)))));
+
+CREATE POLICY person ON public.personal_access_tokens USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (user_id = ( SELECT public.signalbox_user() AS signalbox_user))));
+
+CREATE POLICY person ON public.users USING ((( SELECT public.signalbox_is_system() AS signalbox_is_system) OR (user_id = ( SELECT public.signalbox_user() AS signalbox_user)) OR (EXISTS ( SELECT
+   FROM public.memberships m
+  WHERE (m.user_id = users.user_id)))));
+
+ALTER TABLE public.personal_access_tokens ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY platform ON public.configuration_changes USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
 CREATE POLICY platform ON public.configuration_changes_floor USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
@@ -1050,6 +1088,8 @@ CREATE POLICY platform ON public.configuration_changes_floor USING (( SELECT pub
 CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
 CREATE POLICY platform ON public.gateways USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
+CREATE POLICY platform ON public.idempotency_records USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
 CREATE POLICY platform ON public.stripe_events USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
@@ -1129,6 +1169,8 @@ ALTER TABLE public.usage_days ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.usage_reports ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.webhook_cursors ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
@@ -1194,8 +1236,6 @@ GRANT SELECT,INSERT ON TABLE public.request_logs TO signalbox_app;
 GRANT SELECT ON TABLE public.rules TO signalbox_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO signalbox_app;
-
-GRANT SELECT,INSERT ON TABLE public.server_secrets TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_token_lookups TO signalbox_app;
 

@@ -57,7 +57,7 @@ extension RuleSet {
   package init(_ workspace: [RuleID: ConfiguredRule], _ project: [RuleID: ConfiguredRule]) {
     var rules = [RuleID: Rule](minimumCapacity: workspace.count + project.count)
     for (id, rule) in [workspace, project].joined() {
-      let unknown = Timestamp(microseconds: 0)  // decisions do not look at it
+      let unknown = Timestamp.epoch  // decisions do not look at it
       rules[id] = Rule(
         match: rule.match, effect: rule.effect, expiresAt: rule.expiresAt, createdBy: .system,
         createdAt: unknown, updatedAt: unknown)

@@ -6,6 +6,7 @@ extension Timestamp {
   package static var now: Timestamp {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    return Timestamp(clampingSeconds: Int64(time.tv_sec))
+      .advanced(by: Int64(time.tv_nsec) / 1000)
   }
 }

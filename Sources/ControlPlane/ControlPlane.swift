@@ -23,6 +23,8 @@ package struct ControlPlane: Sendable {
     /// For how long no other replica may have appended before this one reads without asking.
     package var quietTime: Duration = .seconds(10)
     package var plans = PlanCatalog.standard
+    /// Whether owners take larger plans by themselves, without paying; only where nothing is sold.
+    package var allowsSelfServicePlans = false
     package var identityProviders: [IdentityProvider] = []
     /// Nil: invitations are not sent by mail, only shown to nobody.
     package var mailer: (any Mailer)?
@@ -41,6 +43,12 @@ package struct ControlPlane: Sendable {
 
     package init(database: ConnectionOptions) {
       self.database = database
+    }
+
+    /// How workspaces get larger plans.
+    var planUpgrades: PlanUpgrades {
+      if allowsSelfServicePlans { return .selfService }
+      return stripe.isConfigured ? .subscribed : .platform
     }
   }
 
@@ -86,6 +94,7 @@ package struct ControlPlane: Sendable {
     let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
+      upgrades: configuration.planUpgrades,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)

@@ -89,6 +89,16 @@ extension ProblemKind {
     "The plan does not have the provider",
     "`provider` names what is asked for, `plan` the plan that you are on, and `upgrade` the smallest one that "
       + "has it, if any does. `GET /v1/plans` lists the providers of each.")
+  static let paymentRequired = ProblemKind(
+    "payment-required", .init(code: 402, reasonPhrase: "Payment Required"),
+    "The plan has to be paid for first",
+    "`plan` is the plan that you are on, `upgrade` the one that you asked for. Send a POST request to the path in "
+      + "`checkout` to subscribe to it; when there is a subscription already, it is changed in the billing portal, which "
+      + "`portal` names instead.")
+  static let planGivenByPlatform = ProblemKind(
+    "plan-given-by-platform", .forbidden, "Only the platform gives a larger plan",
+    "Nothing is sold on this server. Ask its operator for the plan; you may always move to a smaller one yourself."
+  )
   static let tooManyProviderKeys = ProblemKind(
     "too-many-provider-keys", .conflict, "The project has too many provider keys",
     "Delete those that it does not need.")
@@ -143,7 +153,8 @@ extension ProblemKind {
     .identityProviderUnavailable, .lastOwner, .roleNotYours,
     .alreadyMember, .alreadyInvited, .invitationClosed, .invitationForAnotherAddress,
     .tokenInvalid, .apiKeyClosed, .tooManyTokens, .planLimitExceeded, .planFeatureMissing,
-    .planProviderMissing, .tooManyProviderKeys, .tooManyWebhookEndpoints, .duplicateRule,
+    .planProviderMissing, .paymentRequired, .planGivenByPlatform, .tooManyProviderKeys,
+    .tooManyWebhookEndpoints, .duplicateRule,
     .contradictoryRule, .illegalTransition, .signatureInvalid, .billingNotConfigured,
     .billingUnavailable, .alreadySubscribed, .noBillingCustomer, .stripeEventFinished, .rateLimited,
   ]
@@ -188,12 +199,16 @@ extension Rejection: ProblemConvertible {
       Problem(.invitationClosed, "the invitation is \(status.rawValue)")
     case .tokenInvalid: Problem(.tokenInvalid)
     case .apiKeyClosed(let closure): Problem(.apiKeyClosed, "the key is \(closure.rawValue)")
-    case .secretUsed:
-      Problem(.idempotencyKeyReused, "the Idempotency-Key has made an API key before")
+    // Secrets are random: two that are the same say that something is wrong with this server.
+    case .secretUsed: Problem(.internalError)
     case .tooManyTokens(let most): Problem(.tooManyTokens, "\(most) is the most")
     case .limitExceeded(let exceeded): exceeded.problem
     case .featureMissing(let missing): missing.problem
     case .providerMissing(let missing): missing.problem
+    case .paymentRequired(let missing): missing.problem(of: nil)
+    case .planGivenByPlatform(let tier):
+      Problem(.planGivenByPlatform, "only the platform changes the plan to \(tier.rawValue)")
+    case .personRequired: Problem(.personRequired)
     case .tooManyProviderKeys(let most): Problem(.tooManyProviderKeys, "\(most) is the most")
     case .tooManyWebhookEndpoints(let most):
       Problem(.tooManyWebhookEndpoints, "\(most) is the most")
@@ -217,6 +232,28 @@ extension Rejection: ProblemConvertible {
         .preconditionFailed, "the current version is \(current)",
         headers: [.eTag: ETag(version: current).description])
     }
+  }
+}
+
+extension PaymentRequired {
+  /// - Parameter organization: whose plan it is; with it, the problem says where to pay.
+  package func problem(of organization: OrganizationID?) -> Problem {
+    var members: [String: Problem.Member] = [
+      "plan": .string(plan.rawValue), "upgrade": .string(upgrade.rawValue),
+    ]
+    if let organization {
+      let path = "/v1/organizations/\(organization)"
+      if isSubscribed {
+        members["portal"] = .string("\(path)/billing/portal")
+      } else {
+        members["checkout"] = .string("\(path)/plan/checkout")
+      }
+    }
+    return Problem(
+      .paymentRequired,
+      isSubscribed
+        ? "change the subscription to \(upgrade.rawValue) in the billing portal"
+        : "subscribe to \(upgrade.rawValue) first", members: members)
   }
 }
 

@@ -22,6 +22,8 @@ package struct Services: Sendable {
   let webhookSecrets: WebhookSecretVault
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
   let requestHasher: HMACSHA256
+  /// What stored replies show again.
+  let replySecrets: ReplySecretVault
   package let cursors: CursorSealer
   package let catalogue: ProblemCatalogue
 
@@ -44,6 +46,7 @@ package struct Services: Sendable {
     self.vault = vault
     self.webhookSecrets = webhookSecrets
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))
+    replySecrets = ReplySecretVault(hasher: hasher)
     self.commands = commands
     self.reads = reads
     cursors = CursorSealer(key: hasher.derivedKey(for: "cursors"))

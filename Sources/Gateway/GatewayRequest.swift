@@ -143,6 +143,6 @@ public struct ProjectSettings: Hashable, Sendable {
 
 extension Timestamp {
   init(_ date: Date) {
-    self.init(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded()))
+    self.init(clamping: Int64(saturating: date.timeIntervalSince1970 * 1_000_000))
   }
 }

@@ -21,20 +21,31 @@ package struct IdentityProvider: Sendable {
   package let algorithms: Set<SignatureAlgorithm>
   /// In seconds: how far the issuer's clock may be from ours.
   package let leeway: Int64
+  /// Whether an address counts as verified that comes without `email_verified`. Of an issuer whose users choose their own
+  /// address, that would let them take the invitations of others.
+  package let trustsEmail: Bool
+  /// The `typ` of tokens that are accepted, in lower case and without `application/`; nil among them accepts a token
+  /// without one. An ID token is of type `JWT`, and says who signed in to another application.
+  package let tokenTypes: Set<String?>
   let keys: Keys
+
+  /// The type of access tokens (RFC 9068, section 2.1).
+  package static let accessTokenType = "at+jwt"
 
   /// - Parameters:
   ///   - jwksURL: where the keys are; nil to ask the issuer's discovery document.
   /// - Throws: `IdentityConfigurationError`.
   package init(
     issuer: String, audiences: [String], jwksURL: String? = nil,
-    algorithms: Set<SignatureAlgorithm> = Set(SignatureAlgorithm.allCases), leeway: Int64 = 60
+    algorithms: Set<SignatureAlgorithm> = Set(SignatureAlgorithm.allCases), leeway: Int64 = 60,
+    trustsEmail: Bool = false, tokenTypes: Set<String?> = [Self.accessTokenType]
   ) throws(IdentityConfigurationError) {
     guard !issuer.isEmpty else { throw .init("issuer", "is empty") }
     guard !audiences.isEmpty, !audiences.contains("") else {
       throw .init("audience", "is empty")
     }
     guard !algorithms.isEmpty else { throw .init("algorithms", "is empty") }
+    guard !tokenTypes.isEmpty else { throw .init("token_types", "is empty") }
     guard (0...600).contains(leeway) else { throw .init("leeway", "is not 0 to 600 seconds") }
     if let jwksURL {
       guard Reach(of: jwksURL) != nil else { throw .init("jwks_url", Reach.demand) }
@@ -50,6 +61,8 @@ package struct IdentityProvider: Sendable {
     self.audiences = audiences
     self.algorithms = algorithms
     self.leeway = leeway
+    self.trustsEmail = trustsEmail
+    self.tokenTypes = tokenTypes
   }
 
   /// For an issuer that is in this process.
@@ -60,6 +73,8 @@ package struct IdentityProvider: Sendable {
     audiences = [audience]
     algorithms = [algorithm]
     leeway = 60
+    trustsEmail = false
+    tokenTypes = [Self.accessTokenType]
     keys = .fixed(document)
   }
 }

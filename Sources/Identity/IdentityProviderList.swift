@@ -4,9 +4,11 @@ extension IdentityProvider {
   /// Reads the configuration of all issuers:
   ///
   ///     {"providers": [{"issuer": "https://id.example.com", "audience": "signalbox",
-  ///                     "jwks_url": "https://id.example.com/keys", "algorithms": ["ES256"]}]}
+  ///                     "jwks_url": "https://id.example.com/keys", "algorithms": ["ES256"],
+  ///                     "trusts_email": false, "token_types": ["at+jwt"]}]}
   ///
-  /// `audience` may be an array; `jwks_url` and `algorithms` may be left out. Unknown members are refused.
+  /// `audience` may be an array, and all that follows it may be left out. `token_types` lists what the header's `typ` may
+  /// be, and null where it may be absent. Unknown members are refused.
   ///
   /// - Throws: `IdentityConfigurationError`, which names the member.
   package static func list(
@@ -40,7 +42,10 @@ extension IdentityProvider {
 
   private init(_ json: JSONValue) throws(IdentityConfigurationError) {
     try Self.refuseUnknownMembers(
-      of: json, except: ["issuer", "audience", "jwks_url", "algorithms"])
+      of: json,
+      except: [
+        "issuer", "audience", "jwks_url", "algorithms", "trusts_email", "token_types",
+      ])
     guard let issuer = json["issuer"]?.string else { throw .init("issuer", "is not a string") }
     var algorithms = Set(SignatureAlgorithm.allCases)
     if let member = json["algorithms"] {
@@ -60,7 +65,42 @@ extension IdentityProvider {
     let url = json["jwks_url"]
     guard url == nil || url?.string != nil else { throw .init("jwks_url", "is not a string") }
     try self.init(
-      issuer: issuer, audiences: audiences, jwksURL: url?.string, algorithms: algorithms)
+      issuer: issuer, audiences: audiences, jwksURL: url?.string, algorithms: algorithms,
+      trustsEmail: try Self.flag(json["trusts_email"], called: "trusts_email"),
+      tokenTypes: try Self.types(json["token_types"]))
+  }
+
+  private static func flag(
+    _ json: JSONValue?, called member: String
+  ) throws(IdentityConfigurationError) -> Bool {
+    switch json {
+    case nil: false
+    case .bool(let flag): flag
+    default: throw .init(member, "is not true or false")
+    }
+  }
+
+  private static func types(
+    _ json: JSONValue?
+  ) throws(IdentityConfigurationError) -> Set<String?> {
+    guard let json else { return [accessTokenType] }
+    var types: Set<String?> = []
+    for item in json.array ?? [] {
+      let type: String?
+      switch item {
+      case .null: type = nil
+      // At most what a media type's name has (RFC 6838, section 4.2).
+      case .string(let text)
+      where !text.isEmpty && text.utf8.count <= 127 && text.utf8.allSatisfy({ 0x21...0x7E ~= $0 }):
+        type = UnverifiedToken.typeName(text)
+      default: throw .init("token_types", "may hold only types such as at+jwt, and null")
+      }
+      guard types.insert(type).inserted else {
+        throw .init("token_types", "holds \(type ?? "null") twice")
+      }
+    }
+    guard json.array != nil else { throw .init("token_types", "is not an array") }
+    return types
   }
 
   private static func strings(
@@ -78,7 +118,7 @@ extension IdentityProvider {
   ) throws(IdentityConfigurationError) {
     guard let object = json.object else { throw .init("", "is not an object") }
     if let unknown = object.keys.filter({ !known.contains($0) }).min() {
-      throw .init(unknown, "is unknown")
+      throw .init(unknown, "is unknown; known are \(known.sorted().joined(separator: ", "))")
     }
   }
 }

@@ -86,6 +86,9 @@ package final class IdentityVerifier: Sendable {
     guard let algorithm = SignatureAlgorithm(rawValue: token.algorithm),
       source.provider.algorithms.contains(algorithm)
     else { throw .refused(reason: "alg is not one that is pinned for the issuer") }
+    guard source.provider.accepts(type: token.type) else {
+      throw .refused(reason: "typ is not one that is accepted of the issuer")
+    }
     // Before the key is looked up: what is refused anyway must not cause a fetch.
     let claims = try TokenClaims(token.payload, for: source.provider, at: unixSeconds)
     let (key, generation) = try await source.key(named: token.keyName)
@@ -103,6 +106,15 @@ package final class IdentityVerifier: Sendable {
   /// Cheap, for every use of a cached identity. It does not look at `expiresAt`.
   package func isCurrent(_ identity: VerifiedIdentity) -> Bool {
     sources[identity.issuer]?.contains(identity.key, asOf: identity.keySetGeneration) ?? false
+  }
+}
+
+extension IdentityProvider {
+  fileprivate func accepts(type: String?) -> Bool {
+    tokenTypes.contains { known in
+      guard let known, let type else { return known == nil && type == nil }
+      return known.isExactly(type)
+    }
   }
 }
 

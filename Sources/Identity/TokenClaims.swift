@@ -38,7 +38,8 @@ struct TokenClaims {
     tokenID = Self.text(payload["jti"])
     // These only describe the subject: without them the token is as good.
     name = Self.text(payload["name"])
-    email = Self.isVouchedFor(payload["email_verified"]) ? Self.text(payload["email"]) : nil
+    let isVouchedFor = Self.isVouchedFor(payload["email_verified"], by: provider)
+    email = isVouchedFor ? Self.text(payload["email"]) : nil
   }
 
   private static func checkAudience(
@@ -71,9 +72,10 @@ struct TokenClaims {
     return text
   }
 
-  /// Some issuers write the boolean as a text.
-  private static func isVouchedFor(_ claim: JSONValue?) -> Bool {
-    guard let claim else { return true }
+  /// Some issuers write the boolean as a text. An issuer that says nothing has verified nothing, unless the configuration
+  /// says that it always has.
+  private static func isVouchedFor(_ claim: JSONValue?, by provider: IdentityProvider) -> Bool {
+    guard let claim else { return provider.trustsEmail }
     return claim == .bool(true) || claim == .string("true")
   }
 }

@@ -6,6 +6,8 @@ struct UnverifiedToken {
   static let maximumSize = 8 * 1024
 
   let algorithm: String
+  /// See ``typeName(_:)``; nil when the header has none.
+  let type: String?
   let keyName: String
   let payload: [String: JSONValue]
   let signedBytes: [UInt8]
@@ -23,7 +25,7 @@ struct UnverifiedToken {
     else { throw .refused(reason: "a part is not canonical base64url") }
     let members = try Self.object(header, called: "header")
     algorithm = try Self.algorithm(members)
-    try Self.checkType(members)
+    type = try Self.type(members)
     keyName = try Self.keyName(members)
     self.payload = try Self.object(payload, called: "payload")
     self.signature = signature
@@ -69,12 +71,21 @@ struct UnverifiedToken {
     return algorithm
   }
 
-  private static func checkType(_ header: [String: JSONValue]) throws(IdentityError) {
-    guard let member = header["typ"] else { return }
-    let accepted = ["jwt", "at+jwt", "application/jwt", "application/at+jwt"]
-    guard let type = member.string?.lowercased(), accepted.contains(where: type.isExactly) else {
-      throw .refused(reason: "typ is not that of an access token")
-    }
+  private static func type(_ header: [String: JSONValue]) throws(IdentityError) -> String? {
+    guard let member = header["typ"] else { return nil }
+    guard let type = member.string else { throw .refused(reason: "typ is no string") }
+    return typeName(type)
+  }
+
+  /// A type as types are compared: without regard to case, and with `application/` left out where no other slash follows
+  /// (RFC 7515, section 4.1.9). Only ASCII letters have a case here: no other letter turns into one of them.
+  static func typeName(_ text: String) -> String {
+    let lower = String(
+      decoding: text.utf8.map { 0x41...0x5A ~= $0 ? $0 + 0x20 : $0 }, as: UTF8.self)
+    let prefix = "application/"
+    guard lower.hasPrefix(prefix) else { return lower }
+    let rest = lower.dropFirst(prefix.count)
+    return rest.utf8.contains(UInt8(ascii: "/")) ? lower : String(rest)
   }
 
   private static func keyName(_ header: [String: JSONValue]) throws(IdentityError) -> String {

@@ -43,7 +43,7 @@ package struct CopyRows: Sendable {
 
   /// `timestamptz`: microseconds since 2000-01-01.
   package mutating func append(_ time: TimestampTZ) {
-    append(Int64?(time.microsecondsSinceUnixEpoch - 946_684_800_000_000))
+    append(Int64?(time.microsecondsSinceUnixEpoch - TimestampTZ.postgresEpoch))
   }
 
   /// `text`, in UTF-8 without U+0000.

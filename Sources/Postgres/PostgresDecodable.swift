@@ -173,10 +173,13 @@ extension UUID: PostgresDecodable {
 extension TimestampTZ: PostgresDecodable {
   package static func decode(_ cell: Cell) throws(CellMismatch) -> TimestampTZ {
     guard cell.oid == OID.timestamptz else { throw cell.mismatch("timestamptz") }
-    let sincePostgresEpoch = try cell.integer(Int64.self)
-    // The extreme values are -infinity and infinity; both saturate.
-    let (sum, overflow) = sincePostgresEpoch.addingReportingOverflow(postgresEpoch)
-    return TimestampTZ(microsecondsSinceUnixEpoch: overflow ? .max : sum)
+    let (microseconds, overflow) = try cell.integer(Int64.self)
+      .addingReportingOverflow(postgresEpoch)
+    guard !overflow, range.contains(microseconds) else {
+      throw CellMismatch(
+        expected: "timestamptz in the years 0001 to 9999", found: "an instant outside them")
+    }
+    return TimestampTZ(clamping: microseconds)
   }
 }
 

@@ -65,6 +65,12 @@ struct Serve: AsyncParsableCommand {
       "For development and tests: webhooks may be sent to private addresses, and by plain http.")
   var webhookAllowPrivate = false
 
+  @Flag(
+    help:
+      "Where Stripe is not configured: the owners of a workspace change its plan to any other, without paying."
+  )
+  var selfServicePlans = false
+
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
@@ -91,6 +97,7 @@ struct Serve: AsyncParsableCommand {
     var configuration = ControlPlane.Configuration(database: owner.asApplication)
     try configure(&configuration)
     configuration.stripe = try stripeSettings(preparation.secrets)
+    configuration.allowsSelfServicePlans = try allowsSelfServicePlans(preparation.secrets)
     let host = configuration.http.host
     guard case .external = database else {
       let controlPlane = try await preparation.controlPlane(
@@ -196,6 +203,21 @@ struct Serve: AsyncParsableCommand {
     return settings
   }
 
+  /// Giving plans away and selling them exclude each other.
+  private func allowsSelfServicePlans(_ secrets: Secrets) throws -> Bool {
+    guard selfServicePlans || Environment["SIGNALBOX_SELF_SERVICE_PLANS"] == "1" else {
+      return false
+    }
+    guard secrets.stripeKey == nil, secrets.stripeWebhook.isEmpty else {
+      throw ValidationError(
+        """
+        --self-service-plans gives every plan away, and Stripe is configured to be paid for them: \
+        remove one of the two.
+        """)
+    }
+    return true
+  }
+
   private static func secretScanning() throws -> SecretScanning {
     do {
       return try SecretScanning(
@@ -231,11 +253,11 @@ struct Serve: AsyncParsableCommand {
   }
 
   private static func bootstrapToken(_ text: String) throws -> String {
-    guard BearerToken.isWellFormed(text) else {
-      throw ValidationError(
-        "SIGNALBOX_BOOTSTRAP_TOKEN may only have letters, digits and -._~+/= (RFC 6750).")
+    do throws(BootstrapToken.Invalid) {
+      return try BootstrapToken(text).text
+    } catch {
+      throw ValidationError("SIGNALBOX_BOOTSTRAP_TOKEN \(error).")
     }
-    return text
   }
 }
 

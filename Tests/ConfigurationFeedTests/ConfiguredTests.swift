@@ -22,16 +22,16 @@ struct ConfiguredTests {
       thresholds: Thresholds(
         rateLimit: 60, abuseThreshold: 5, maxTokens: 4096, loopSensitivity: .high),
       requestsPerMonth: 1000, costPerMonth: 5_000_000,
-      panicMode: .init(since: .init(microseconds: 0), until: .init(microseconds: 1)),
+      panicMode: .init(since: .init(clamping: 0), until: .init(clamping: 1)),
       rules: [
         .number(1): ConfiguredRule(match: .network(Network("10.0.0.0/8")!), effect: .deny),
         .number(2): ConfiguredRule(
           match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .allow,
-          expiresAt: .init(microseconds: 0)),
+          expiresAt: .init(clamping: 0)),
         .number(3): ConfiguredRule(match: .country(Country("DE")!), effect: .deny),
         .number(4): ConfiguredRule(match: .region(.europe), effect: .deny),
       ],
-      apiKeys: ["key_1": ConfiguredAPIKey(hash: "aGFzaA", expiresAt: .init(microseconds: 0))],
+      apiKeys: ["key_1": ConfiguredAPIKey(hash: "aGFzaA", expiresAt: .init(clamping: 0))],
       providerKeys: ["openai": ConfiguredProviderKey(sealed: "c2VhbGVk", fingerprint: "f")])
     let expected = """
       {"environment":"live",
@@ -104,10 +104,10 @@ struct ConfiguredTests {
   }
 
   @Test func `panic mode ends by itself`() {
-    let until = Timestamp(microseconds: 10)
-    let mode = ConfiguredProject.PanicMode(since: .init(microseconds: 0), until: until)
-    #expect(mode.isOn(at: .init(microseconds: 9)))
+    let until = Timestamp(clamping: 10)
+    let mode = ConfiguredProject.PanicMode(since: .init(clamping: 0), until: until)
+    #expect(mode.isOn(at: .init(clamping: 9)))
     #expect(!mode.isOn(at: until))
-    #expect(ConfiguredProject.PanicMode(since: until).isOn(at: .init(microseconds: .max)))
+    #expect(ConfiguredProject.PanicMode(since: until).isOn(at: .init(clamping: .max)))
   }
 }

@@ -40,7 +40,7 @@ extension SeededGenerator {
   mutating func chance(_ one: Int) -> Bool { Int.random(in: 0..<one, using: &self) == 0 }
 
   mutating func time() -> Timestamp {
-    Timestamp(microseconds: Int64.random(in: 0..<4_000_000_000_000_000, using: &self))
+    Timestamp(clamping: Int64.random(in: 0..<4_000_000_000_000_000, using: &self))
   }
 
   mutating func rule() -> ConfiguredRule {

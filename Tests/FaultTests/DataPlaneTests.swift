@@ -228,7 +228,7 @@ extension FaultTests {
           "\(project.organization)/rules", "{\(inside)\(rule.members)}")
         position = try reply.position
       }
-      let until = Timestamp(microseconds: Timestamp.now.microseconds + 3_600_000_000)
+      let until = Timestamp(clamping: Timestamp.now.microseconds + 3_600_000_000)
       _ = try await admin.patch(project.path, #"{"max_tokens":1000}"#)
       position = try await admin.put(
         "\(project.path)/panic-mode", #"{"enabled":true,"until":"\#(until.rfc3339)"}"#

@@ -36,7 +36,7 @@ struct DecisionSample {
     tokens = [nil, 10, 1000, 1001].randomElement(using: &random)!
     // Most are behind the end of panic mode, or they would all be decided by it.
     let seconds = Int64.random(in: -100...600, using: &random)
-    time = Timestamp(microseconds: instant.microseconds + seconds * 1_000_000)
+    time = Timestamp(clamping: instant.microseconds + seconds * 1_000_000)
   }
 
   /// Of `rules:evaluate`.

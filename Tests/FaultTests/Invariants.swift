@@ -20,6 +20,7 @@ struct Invariants {
     try await settle(events)
     events = try await log()
     checkLedger(events, isFinal: true)
+    checkNothingIsRepeated(events)
     checkPlaces(events)
     let head = try await run.database.count(EventLog.head)
     #expect(head == Int64(events.count), run.hint)
@@ -47,7 +48,8 @@ struct Invariants {
 
   // MARK: The ledger
 
-  /// Acknowledged: once. Refused, or never carried out: not at all. Unknown: at most once.
+  /// Acknowledged: once. Refused, or never carried out: not at all. Unknown: at most once, and at the end only what was
+  /// sent without a key is.
   func checkLedger(_ events: [RecordedEvent], isFinal: Bool) {
     let attempts = Dictionary(grouping: events) { $0.requestID ?? "" }
       .mapValues { Set($0.map(\.causationID)).count }
@@ -63,11 +65,20 @@ struct Invariants {
       } else {
         allowed = 0...0
       }
-      if !allowed.contains(effects) || (isFinal && !entry.isSettled) {
+      if !allowed.contains(effects) || (isFinal && !entry.isSettled && !entry.isLost) {
         wrong.append("\(entry.operation.id): \(effects) effects, \(entry.answers)")
       }
     }
     #expect(wrong.isEmpty, run.hint)
+  }
+
+  /// A batch whose outcome the server did not look up would be in the log twice, with the same causes.
+  func checkNothingIsRepeated(_ events: [RecordedEvent]) {
+    let sent = Set(run.ledger.entries.map(\.operation.id))
+    let repeated = Dictionary(grouping: events.filter { sent.contains($0.requestID ?? "") }) {
+      "\($0.causationID) \($0.organizationID) \($0.type)"
+    }.filter { $0.value.count > 1 }
+    #expect(repeated.isEmpty, run.hint)
   }
 
   /// Sends everything again that nobody knows the outcome of, and some of what was acknowledged.
@@ -75,15 +86,16 @@ struct Invariants {
     let present = Set(events.compactMap(\.requestID))
     let (run, port) = (run, port)
     let entries = run.ledger.entries
-    let known = entries.filter { $0.acknowledgement != nil }.suffix(50)
+    let known = entries.filter { $0.acknowledgement != nil && $0.operation.hasKey }.suffix(50)
     await onThread {
       var client = Client(ports: [port], ledger: run.ledger)
-      for entry in entries where !entry.isSettled {
+      for entry in entries where !entry.isSettled && !entry.isLost {
         let wasCarriedOut = present.contains(entry.operation.id)
         guard case .acknowledged(let reply) = client.attempt(entry.operation) else {
           if wasCarriedOut { run.ledger.violation("\(entry.operation.id) is lost to its caller") }
           continue
         }
+        // Without a key, the last word was that nothing had happened.
         if wasCarriedOut, reply.headers["idempotency-replayed"] == nil {
           run.ledger.violation("\(entry.operation.id) was carried out and not replayed")
         }

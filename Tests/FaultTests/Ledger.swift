@@ -48,6 +48,9 @@ final class Ledger: Sendable {
       !isSettled
         && answers.contains { if case .unknown = $0 { true } else { false } }
     }
+
+    /// Whether nobody can ever be told: to send it again without a key would be another request.
+    var isLost: Bool { isUnknown && !operation.hasKey }
   }
 
   private struct State {
@@ -107,7 +110,8 @@ final class Ledger: Sendable {
     let unknown = answers.count { if case .unknown = $0 { true } else { false } }
     let unavailable = answers.count { if case .unavailable = $0 { true } else { false } }
     return
-      "\(entries.count) operations, \(entries.count { $0.acknowledgement != nil }) acknowledged, "
+      "\(entries.count) operations, \(entries.count { !$0.operation.hasKey }) without a key, "
+      + "\(entries.count { $0.acknowledgement != nil }) acknowledged, "
       + "\(entries.count { $0.isRefused }) refused; attempts with unknown outcome \(unknown), "
       + "unavailable \(unavailable), longest \(longest)"
   }

@@ -1,7 +1,7 @@
 import JSON
 
-/// One change that a writer wishes for. Its id is the Idempotency-Key and the X-Request-Id of every
-/// attempt, so that the log tells which attempt, if any, took effect.
+/// One change that a writer wishes for. Its id is the X-Request-Id of every attempt, so that the log tells which
+/// attempt, if any, took effect; and the Idempotency-Key, if it has one.
 struct Operation: Sendable {
   enum Kind: Sendable {
     case createOrganization, createProject, renameOrganization, archiveOrganization
@@ -15,16 +15,19 @@ struct Operation: Sendable {
   let body: [UInt8]
   /// The version that a precondition asks for.
   let ifMatch: String?
+  /// Whether the id is sent as Idempotency-Key. A key hides it when the server carries out twice what it should have
+  /// looked up, so half of the operations have none.
+  let hasKey: Bool
 
   /// What goes over the wire in front of the body.
   func head(token: String) -> String {
     var head = """
       \(method) \(path) HTTP/1.1\r
       Authorization: Bearer \(token)\r
-      Idempotency-Key: \(id)\r
       X-Request-Id: \(id)\r
 
       """
+    if hasKey { head += "Idempotency-Key: \(id)\r\n" }
     if !body.isEmpty { head += "Content-Type: application/json\r\n" }
     if let ifMatch { head += "If-Match: \(ifMatch)\r\n" }
     return head
@@ -48,49 +51,54 @@ extension Operation {
     let project = targets.projects.randomElement(using: &random)
     let roll = Int.random(in: 0..<100, using: &random)
     let number = Int64.random(in: 1...1_000_000, using: &random)
+    let hasKey = Bool.random(using: &random)
     switch (roll, organization, project) {
     case (..<1, _, _), (_, nil, _):
       return Operation(
         id, .createOrganization, "POST", "/v1/organizations",
-        ["name": .string("Organization \(id)")])
+        ["name": .string("Organization \(id)")], hasKey: hasKey)
     case (1..<20, let organization?, _), (_, let organization?, nil):
       let environment: JSONValue = .string(number.isMultiple(of: 2) ? "live" : "test")
       return Operation(
         id, .createProject, "POST", organization.path + "/projects",
-        ["name": .string("Project \(id)"), "environment": environment])
+        ["name": .string("Project \(id)"), "environment": environment], hasKey: hasKey)
     case (20..<28, let organization?, _):
       return Operation(
         id, .renameOrganization, "PATCH", organization.path, ["name": .string("Renamed \(id)")],
-        ifMatch: organization.etag)
+        ifMatch: organization.etag, hasKey: hasKey)
     case (28..<45, _, let project?):
       return Operation(
         id, .renameProject, "PATCH", project.path, ["name": .string("Renamed \(id)")],
-        ifMatch: project.etag)
+        ifMatch: project.etag, hasKey: hasKey)
     case (45..<62, _, let project?):
       return Operation(
         id, .changeThresholds, "PATCH", project.path,
-        ["rate_limit": number.isMultiple(of: 5) ? .null : .integer(number)], ifMatch: project.etag)
+        ["rate_limit": number.isMultiple(of: 5) ? .null : .integer(number)], ifMatch: project.etag,
+        hasKey: hasKey)
     case (62..<97, _, let project?):
       return Operation(
         id, .setPanicMode, "PUT", project.path + "/panic-mode",
-        ["enabled": .bool(number.isMultiple(of: 2)), "reason": .string("Reason \(id)")])
+        ["enabled": .bool(number.isMultiple(of: 2)), "reason": .string("Reason \(id)")],
+        hasKey: hasKey)
     case (97..<99, _, let project?):
       return Operation(
-        id, .archiveProject, "POST", project.path + "/archive", nil, ifMatch: project.etag)
+        id, .archiveProject, "POST", project.path + "/archive", nil, ifMatch: project.etag,
+        hasKey: hasKey)
     case (_, let organization?, _):
       return Operation(
         id, .archiveOrganization, "POST", organization.path + "/archive", nil,
-        ifMatch: organization.etag)
+        ifMatch: organization.etag, hasKey: hasKey)
     }
   }
 
   init(
     _ id: String, _ kind: Kind, _ method: String, _ path: String, _ body: [String: JSONValue]?,
-    ifMatch: String? = nil
+    ifMatch: String? = nil, hasKey: Bool = true
   ) {
     self.init(
       id: id, kind: kind, method: method, path: path,
-      body: body.map { JSONValue.object($0).canonicalBytes() } ?? [], ifMatch: ifMatch)
+      body: body.map { JSONValue.object($0).canonicalBytes() } ?? [], ifMatch: ifMatch,
+      hasKey: hasKey)
   }
 }
 

@@ -76,13 +76,20 @@ extension FaultTests {
         }
         #expect(try await request("GET", path, "", run.server)["name"] == .string("Before"))
         run.server.signal(SIGSTOP)
+        let start = ContinuousClock.now
         let changed = try await request("PATCH", path, #"{"name":"After"}"#, other)
+        let duration = ContinuousClock.now - start
         #expect(changed["name"] == .string("After"), run.hint)
         async let read = request("GET", path, "", run.server)
-        // The request is there when the replica goes on.
-        try await Task.sleep(for: .milliseconds(30))
+        // The request is there when the replica goes on. Any longer, and its lease would have ended without a wait.
+        try await Task.sleep(for: .milliseconds(2))
         run.server.signal(SIGCONT)
         #expect(try await read["name"] == .string("After"), run.hint)
+        // The change took the right away, and was not acknowledged before a lease of the last moment had ended.
+        let soleReaders = try await run.database.count(
+          "SELECT count(*) FROM event_log_head WHERE sole_reader IS NOT NULL")
+        #expect(soleReaders == 0, run.hint)
+        #expect(duration >= .milliseconds(50), run.hint)
       }
     }
 

@@ -10,7 +10,7 @@ final class ServerProcess: Sendable {
     case stillRunning
   }
 
-  static let token = "fault-run"
+  static let token = "fault-run-administrator-token"
   /// A plan that no load of a test runs into.
   private static let plans =
     "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
@@ -36,6 +36,7 @@ final class ServerProcess: Sendable {
       "SIGNALBOX_BOOTSTRAP_TOKEN": Self.token, "SIGNALBOX_RATE_LIMITS": "off",
       "SIGNALBOX_PLANS": Self.plans,
     ]
+    environment["SIGNALBOX_MUTANT"] = getenv("SIGNALBOX_MUTANT").map { String(cString: $0) }
     if let database {
       environment["DATABASE_URL"] = database
     } else {

@@ -123,7 +123,8 @@ final class Load: Sendable {
   }
 
   /// Sends it, and again with the same key when nobody could say what became of it. What is then
-  /// still not known stays so until the end of the run.
+  /// still not known stays so until the end of the run. Without a key, only what was certainly not
+  /// carried out is sent again.
   private func carryOut(
     _ operation: Operation, retries: Int, _ client: inout Client, _ targets: inout Targets
   ) {
@@ -138,6 +139,8 @@ final class Load: Sendable {
       case .refused(_, "idempotency-in-progress"):
         breathe()
       case .refused:
+        return
+      case .unknown where !operation.hasKey:
         return
       case .unavailable, .unknown, .unsent:
         breathe()

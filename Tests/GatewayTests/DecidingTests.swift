@@ -50,7 +50,7 @@ struct DecidingTests {
     let end = Date(timeIntervalSince1970: 2_000_000_000)
     let gateway = try await gateway { project, _ in
       project.apiKeys["key_1"] = configuredKey(
-        1, expiresAt: Timestamp(microseconds: 2_000_000_000_000_000))
+        1, expiresAt: Timestamp(clamping: 2_000_000_000_000_000))
     }
     #expect(gateway.verify(key: apiKey(1), at: end - 0.001).key != nil)
     guard case .expired = gateway.verify(key: apiKey(1), at: end) else {
@@ -76,11 +76,11 @@ struct DecidingTests {
     #expect(try await reason { $1.remaining = 0 }.reason == .quota)
     #expect(try await reason { $1.remaining = 1 }.isAllowed)
     #expect(
-      try await reason { project, _ in project.panicMode = .init(since: .init(microseconds: 0)) }
+      try await reason { project, _ in project.panicMode = .init(since: .init(clamping: 0)) }
         .reason == .panicMode)
     #expect(
       try await reason { project, _ in
-        project.panicMode = .init(since: .init(microseconds: 0), until: .init(microseconds: 1))
+        project.panicMode = .init(since: .init(clamping: 0), until: .init(clamping: 1))
       }.isAllowed)
     #expect(
       try await reason { project, _ in

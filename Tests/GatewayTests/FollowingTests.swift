@@ -234,7 +234,7 @@ struct FollowingTests {
       try await withGateway(standIn.url) { gateway in
         try await eventually("is up to date") { !gateway.status.isStale }
         let repaired = try sample(at: 7) { project, _ in
-          project.panicMode = .init(since: Timestamp(microseconds: 0))
+          project.panicMode = .init(since: Timestamp(clamping: 0))
         }
         standIn.script {
           $0.snapshot = .status(200, repaired.bytes())

@@ -61,7 +61,7 @@ struct LiveConfigurationTests {
     let live = LiveConfiguration()
     try await live.replace(with: sample(at: 1))
     let request = RequestDescription(
-      country: Country("DE"), provider: "openai", model: "gpt-4o", time: Timestamp(microseconds: 0))
+      country: Country("DE"), provider: "openai", model: "gpt-4o", time: Timestamp(clamping: 0))
     func reason() -> DecisionStep? {
       verdict(live.controls(of: project1, in: organization1), request)
     }
@@ -93,7 +93,7 @@ struct LiveConfigurationTests {
         Controls(rules: controls.compiled.rules).decide(
           RequestDescription(
             address: IPAddress("10.1.2.3"), country: Country(country), provider: "openai",
-            model: model, time: Timestamp(microseconds: 1)))
+            model: model, time: Timestamp(clamping: 1)))
       }
     }
   }

@@ -26,11 +26,33 @@ struct AcceptedTokenTests {
     #expect(verifier.isCurrent(identity))
   }
 
-  @Test(arguments: [nil, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/JWT"])
-  func `the types of access tokens are accepted`(type: String?) async throws {
+  @Test(arguments: ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+JWT"])
+  func `the type of access tokens is accepted, as media types are compared`(
+    type: String
+  ) async throws {
     let key = TestKey.es256("a")
-    let token = try key.token(header: ["typ": type.map { .string($0) }, "x5t": "ignored"])
+    let token = try key.token(header: ["typ": .string(type), "x5t": "ignored"])
     _ = try await TestIssuer([key]).verifier().verify(token, at: TestIssuer.now)
+  }
+
+  /// An ID token says who signed in to another application; with it, that application could act as its users here.
+  @Test(arguments: [nil, "JWT", "jwt", "application/JWT", "id+jwt", "logout+jwt", "at+jwt/x"])
+  func `another type, or none, is accepted only of an issuer that is configured so`(
+    type: String?
+  ) async throws {
+    let key = TestKey.es256("a")
+    let token = try key.token(header: ["typ": type.map { .string($0) }])
+    #expect(await refusal(of: token, by: try TestIssuer([key]).verifier()).hasPrefix("typ"))
+    let file = """
+      {"providers": [{"issuer": "\(TestIssuer.name)", "audience": "signalbox",
+        "jwks_url": "\(TestIssuer.name)/keys",
+        "token_types": [\(type.map { "\"\($0)\"" } ?? "null")]}]}
+      """
+    let configured = try TestIssuer([key])
+      .verifier(IdentityProvider.list(parsing: Array(file.utf8)))
+    _ = try await configured.verify(token, at: TestIssuer.now)
+    let usual = try key.token()
+    #expect(await refusal(of: usual, by: configured).hasPrefix("typ"))
   }
 
   @Test(arguments: [JSONValue.string("other"), .array(["x", "signalbox"])])

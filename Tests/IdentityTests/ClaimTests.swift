@@ -68,14 +68,14 @@ struct ClaimTests {
   }
 
   @Test func `duplicate members are refused, in the header and in the payload`() async throws {
-    let header = #"{"alg":"EdDSA","kid":"a"}"#
+    let header = #"{"alg":"EdDSA","kid":"a","typ":"at+jwt"}"#
     let end = TestIssuer.now + 300
     let payload =
       #"{"iss":"\#(TestIssuer.name)","sub":"u","aud":"signalbox","exp":\#(end)}"#
     _ = try await verifier.verify(key.token(header: header, payload: payload), at: TestIssuer.now)
     for (header, payload) in [
-      (#"{"alg":"none","alg":"EdDSA","kid":"a"}"#, payload),
-      (#"{"alg":"EdDSA","kid":"b","kid":"a"}"#, payload),
+      (#"{"alg":"none","alg":"EdDSA","kid":"a","typ":"at+jwt"}"#, payload),
+      (#"{"alg":"EdDSA","kid":"b","kid":"a","typ":"at+jwt"}"#, payload),
       (#"{"alg":"EdDSA","kid":"a","\u0061lg":"none"}"#, payload),
       (header, payload.replacing("{", with: #"{"sub":"admin","#)),
       (header, payload.replacing("}", with: #","exp":9999999999}"#)),
@@ -88,7 +88,7 @@ struct ClaimTests {
 
   @Test(arguments: ["", "{", "[]", "\"a\"", "null", "\u{FEFF}{}", "{} {}", "{'alg':'EdDSA'}"])
   func `parts that are no JSON objects are refused`(text: String) async throws {
-    let good = #"{"alg":"EdDSA","kid":"a"}"#
+    let good = #"{"alg":"EdDSA","kid":"a","typ":"at+jwt"}"#
     for (header, payload) in [(text, "{}"), (good, text)] {
       let token = try key.token(header: header, payload: payload)
       await #expect(throws: IdentityError.self) {
@@ -143,12 +143,26 @@ struct ClaimTests {
   {
     for (claim, expected): (JSONValue?, String?) in [
       (.bool(false), nil), ("false", nil), (.null, nil), (.integer(1), nil),
-      (nil, "Ada@Example.com"), (.bool(true), "Ada@Example.com"), ("true", "Ada@Example.com"),
+      (nil, nil), (.bool(true), "Ada@Example.com"), ("true", "Ada@Example.com"),
     ] {
       let token = try key.token(claims: ["email_verified": claim])
       #expect(try await verifier.verify(token, at: TestIssuer.now).email == expected)
     }
-    let token = try key.token(claims: ["email": "a\nb", "name": .null])
+    let token = try key.token(
+      claims: ["email": "a\nb", "name": .null, "email_verified": .bool(true)])
     #expect(try await verifier.verify(token, at: TestIssuer.now).email == nil)
+  }
+
+  @Test func `only an issuer that is trusted with addresses need not say that it verified them`()
+    async throws
+  {
+    let trusting = try TestIssuer([key]).verifier([TestIssuer.provider(trustsEmail: true)])
+    for (claim, expected): (JSONValue?, String?) in [
+      (nil, "Ada@Example.com"), (.bool(true), "Ada@Example.com"), (.bool(false), nil),
+      ("false", nil), (.null, nil),
+    ] {
+      let token = try key.token(claims: ["email_verified": claim])
+      #expect(try await trusting.verify(token, at: TestIssuer.now).email == expected)
+    }
   }
 }

@@ -35,6 +35,31 @@ struct ProviderTests {
       "providers[0].algorithms is empty"
     ),
     (
+      #"{"providers":[{"issuer":"https://a","audience":"a","trusts_emails":true}]}"#,
+      "providers[0].trusts_emails is unknown; known are algorithms, audience, issuer, jwks_url, "
+        + "token_types, trusts_email"
+    ),
+    (
+      #"{"providers":[{"issuer":"https://a","audience":"a","trusts_email":"true"}]}"#,
+      "providers[0].trusts_email is not true or false"
+    ),
+    (
+      #"{"providers":[{"issuer":"https://a","audience":"a","token_types":"JWT"}]}"#,
+      "providers[0].token_types is not an array"
+    ),
+    (
+      #"{"providers":[{"issuer":"https://a","audience":"a","token_types":[]}]}"#,
+      "providers[0].token_types is empty"
+    ),
+    (
+      #"{"providers":[{"issuer":"https://a","audience":"a","token_types":["JWT",""]}]}"#,
+      "providers[0].token_types may hold only"
+    ),
+    (
+      #"{"providers":[{"issuer":"https://a","audience":"a","token_types":["JWT","application/jwt"]}]}"#,
+      "providers[0].token_types holds jwt twice"
+    ),
+    (
       #"{"providers":[{"issuer":"https://a","audience":"a"},{"issuer":"https://a","audience":"b"}]}"#,
       "providers[1].issuer is taken already"
     ),
@@ -74,13 +99,15 @@ struct ProviderTests {
       {"providers": [
         {"issuer": "https://a", "audience": "x"},
         {"issuer": "anything", "audience": ["x", "y"], "jwks_url": "http://localhost/keys",
-         "algorithms": ["ES256"]}]}
+         "algorithms": ["ES256"], "trusts_email": true, "token_types": ["JWT", "at+jwt", null]}]}
       """
     let providers = try IdentityProvider.list(parsing: Array(file.utf8))
     #expect(providers.map(\.issuer) == ["https://a", "anything"])
     #expect(providers.map(\.audiences) == [["x"], ["x", "y"]])
     #expect(providers.map(\.algorithms) == [[.rs256, .es256, .edDSA], [.es256]])
     #expect(providers.map(\.leeway) == [60, 60])
+    #expect(providers.map(\.trustsEmail) == [false, true])
+    #expect(providers.map(\.tokenTypes) == [["at+jwt"], ["jwt", "at+jwt", nil]])
   }
 
   // MARK: Discovery

@@ -58,11 +58,12 @@ final class TestIssuer: Sendable {
   }
 
   static func provider(
-    _ algorithms: Set<SignatureAlgorithm> = Set(SignatureAlgorithm.allCases)
+    _ algorithms: Set<SignatureAlgorithm> = Set(SignatureAlgorithm.allCases),
+    trustsEmail: Bool = false, tokenTypes: Set<String?> = [IdentityProvider.accessTokenType]
   ) throws -> IdentityProvider {
     try IdentityProvider(
       issuer: name, audiences: ["signalbox", "other"], jwksURL: "\(name)/keys",
-      algorithms: algorithms)
+      algorithms: algorithms, trustsEmail: trustsEmail, tokenTypes: tokenTypes)
   }
 
   func verifier(_ providers: [IdentityProvider]? = nil) throws -> IdentityVerifier {

@@ -77,7 +77,7 @@ struct TestKey: Sendable {
   ) throws -> String {
     try token(
       header: text(
-        ["alg": .string(algorithm), "kid": jwk["kid"], "typ": "JWT"].merging(header) { $1 }),
+        ["alg": .string(algorithm), "kid": jwk["kid"], "typ": "at+jwt"].merging(header) { $1 }),
       payload: text(TestIssuer.claims.merging(claims) { $1 }))
   }
 

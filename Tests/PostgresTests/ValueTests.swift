@@ -35,16 +35,27 @@ struct ValueTests {
   @Test func `instants come back to the microsecond, and mean the same to the server`() async throws
   {
     try await roundTrip(
-      [0, 1, -1, 946_684_800_000_000, 1_764_000_000_123_456].map {
-        TimestampTZ(microsecondsSinceUnixEpoch: $0)
+      [0, 1, -1, 946_684_800_000_000, 1_764_000_000_123_456, .min, .max].map {
+        TimestampTZ(clamping: $0)
       })
     try await TestServer.withConnection { connection, _ in
-      let instant = TimestampTZ(microsecondsSinceUnixEpoch: 1_764_000_000_123_456)
+      let instant = TimestampTZ(clamping: 1_764_000_000_123_456)
       let text = try await connection.execute(
         "SELECT to_char(\(instant) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
       #expect(try text[0].decode(String.self) == "2025-11-24 16:00:00.123456")
-      let infinity = try await connection.execute("SELECT 'infinity'::timestamptz")
-      #expect(try infinity[0].decode(TimestampTZ.self).microsecondsSinceUnixEpoch == .max)
+      for outside in [
+        "infinity", "-infinity", "10000-01-01 00:00:00Z", "0001-12-31 23:59:59.999999Z BC",
+        "4713-01-01 00:00:00Z BC", "294276-12-31 23:59:59.999999Z",
+      ] {
+        let row = try await connection.execute("SELECT \(outside)::timestamptz")
+        #expect(throws: PostgresError.self, "\(outside)") { try row[0].decode(TimestampTZ.self) }
+      }
+      for (text, end) in [
+        ("0001-01-01 00:00:00Z", Int64.min), ("9999-12-31 23:59:59.999999Z", .max),
+      ] {
+        let row = try await connection.execute("SELECT \(text)::timestamptz")
+        #expect(try row[0].decode(TimestampTZ.self) == TimestampTZ(clamping: end))
+      }
     }
   }
 

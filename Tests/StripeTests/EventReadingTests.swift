@@ -15,7 +15,9 @@ import Testing
   static let versions = ["2022-08-01", "2025-03-31"]
 
   @Test func `what is kept holds nothing personal, and is read like what came`() throws {
-    for file in try Self.files.get() {
+    let files = try Self.files.get()
+    #expect(files.count > 20)
+    for file in files {
       let event = try Self.event(String(file.dropLast(5)))
       let kept = String(decoding: event.payload.bytes(), as: UTF8.self)
       for personal in [

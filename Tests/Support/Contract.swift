@@ -25,6 +25,19 @@ package struct Contract: Sendable {
       method == "GET" || permission == "gateway" || value["x-read-only"] == .bool(true)
     }
 
+    /// Whether it is about one project of the workspace.
+    package var isOfOneProject: Bool { path.contains("{project}") }
+
+    /// Whether it can be read as it was at an earlier moment.
+    package var takesAsOf: Bool {
+      (value["parameters"]?.array ?? []).contains {
+        $0["$ref"] == .string("#/components/parameters/AsOf") || $0["name"] == .string("as_of")
+      }
+    }
+
+    /// Whether only a person can do it, whatever role a service token has.
+    package var isForPersons: Bool { value["x-person"] == .bool(true) }
+
     /// Whether platform admins may, who are no members.
     package var isForPlatformAdmins: Bool { value["x-platform-admin"] == .bool(true) }
   }

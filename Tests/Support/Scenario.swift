@@ -29,7 +29,7 @@ package struct Scenario {
 
   /// When the event with this version happened.
   package static func time(_ version: Int64) -> Timestamp {
-    Timestamp(microseconds: 1_000_000 &* version)
+    Timestamp(clamping: 1_000_000 &* version)
   }
 
   package private(set) var workspace = Workspace()
@@ -47,10 +47,12 @@ package struct Scenario {
   /// Decides the command, by whom and when the next event would be unless said otherwise.
   package func when(
     _ command: WorkspaceCommand, by actor: Actor = Scenario.actor, at time: Timestamp? = nil,
-    plans: PlanCatalog = .standard
+    plans: PlanCatalog = .standard, upgrades: PlanUpgrades = .selfService,
+    isByPlatform: Bool = false
   ) -> Decision {
     let context = CommandContext(
-      actor: actor, time: time ?? Self.time(workspace.version + 1), plans: plans)
+      actor: actor, time: time ?? Self.time(workspace.version + 1), plans: plans,
+      upgrades: upgrades, isByPlatform: isByPlatform)
     return Decision(
       before: workspace,
       result: Result { () throws(Rejection) in try workspace.decide(command, in: context) })

@@ -64,6 +64,8 @@ package struct TestControlPlane: Sendable {
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
+    // Tests that are not about payment put their workspaces on the plan that they need.
+    configuration.allowsSelfServicePlans = true
     configuration.rateLimits = RateLimiter(isEnabled: false)
     configuration.webhooks.resolver = NoNames()
     configuration.secretScanning = try SecretScanning(keysURL: "http://127.0.0.1:9/")
@@ -131,6 +133,9 @@ package struct TestControlPlane: Sendable {
     _ = try await handle(
       .invitation(.accept(id, tokenHash: hash, by: user)), in: organization, by: .user(user))
   }
+
+  /// What the database keeps of a token.
+  package func hash(of token: String) -> [UInt8] { hasher.hash(token) }
 
   /// Signs somebody in with an address, as the development issuer does.
   package func signIn(_ email: String, name: String? = nil) throws -> TestClient {

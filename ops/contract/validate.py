@@ -17,10 +17,12 @@ from referencing.jsonschema import DRAFT202012
 
 METHODS = ("get", "put", "post", "patch", "delete")
 # Of those that are no DELETE.
-REMOVALS = {"leaveOrganization", "declineInvitation"}
-# What takes a place in the plan.
+REMOVALS = {"declineInvitation"}
+# Removals whose reply tells what is left behind.
+TELLING_REMOVALS = {"removeMember"}
+# What takes a place in the plan, or has to be paid for.
 LIMITED = {"createProject", "createInvitation", "resendInvitation", "createRule", "replaceRules", "createApiKey",
-           "setProviderKey"}
+           "setProviderKey", "changePlan"}
 # What is made by a PUT.
 CREATING_PUTS = {"setProviderKey"}
 ANSWERS = {"/v1/invitations/accept", "/v1/invitations/decline"}
@@ -74,7 +76,9 @@ class Operation:
         self.change = method != "get" and not definition.get("x-read-only") and definition.get("x-permission") != "gateway"
         self.secured = definition.get("security") != []
         self.permission = definition.get("x-permission")
-        self.removal = method == "delete" or definition.get("operationId") in REMOVALS
+        self.removal = (
+            (method == "delete" or definition.get("operationId") in REMOVALS)
+            and definition.get("operationId") not in TELLING_REMOVALS)
         self.limited = definition.get("operationId") in LIMITED
         self.names_something = (
             "{token}" in path or "{user}" in path or "stripe-events/{event}" in path or path in ANSWERS)

@@ -50,7 +50,7 @@ struct ChangeAPIKeyPayload {
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
     name = reader.replacement("name", reader.stringChange("name", .name))
-    expiresAt = reader.timeChange("expires_at").removable.map { $0.map(Timestamp.init) }
+    expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }
 }

@@ -23,7 +23,7 @@ struct APIKeyRoutes: RouteGroup {
       request, context, services, may: .apiKeyWrite, ifMatch: .ignored)
     let payload = try CreateAPIKeyPayload(context.body, now: change.time)
     let (id, project) = try await project(context, change.organization(), change.reads)
-    let key = change.newToken(.apiKey(project.environment))
+    let key = TokenFormat.apiKey(project.environment).generate()
     let command = APIKeyCommand.create(
       APIKeyID(Identifiers.next()), project: id, name: payload.name,
       secret: services.apiKeyHasher.secret(key), expiresAt: payload.expiresAt)
@@ -76,7 +76,7 @@ struct APIKeyRoutes: RouteGroup {
       request, context, services, may: .apiKeyWrite, ifMatch: .ignored)
     let payload = try RotateAPIKeyPayload(context.body)
     let row = try await row(context, change.organization(), change.reads)
-    let key = change.newToken(.apiKey(row.key.environment))
+    let key = TokenFormat.apiKey(row.key.environment).generate()
     let command = APIKeyCommand.rotate(
       row.id, project: row.key.projectID, to: APIKeyID(Identifiers.next()),
       secret: services.apiKeyHasher.secret(key), graceSeconds: payload.graceSeconds)

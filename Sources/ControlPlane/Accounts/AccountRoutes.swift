@@ -58,7 +58,7 @@ struct AccountRoutes: RouteGroup {
       request, context, services, by: .person, ifMatch: .ignored)
     let userID = try change.user()
     let payload = try CreatePersonalAccessTokenPayload(context.body, now: .now)
-    let token = change.newToken(.personalAccess)
+    let token = TokenFormat.personalAccess.generate()
     let command = AccountCommand.createToken(
       PersonalAccessTokenID(Identifiers.next()), name: payload.name,
       secret: services.hasher.secret(token), expiresAt: payload.expiresAt)
@@ -108,7 +108,8 @@ struct AccountRoutes: RouteGroup {
       id == userID || change.isPlatformAdmin
     else { throw Problem(.notFound) }
     if id != userID {
-      let found = try await change.reads.rows(UserTable.names(of: [id.uuid]))
+      // The platform forgets people with whom it shares no organization.
+      let found = try await change.reads.scoped(to: .system).rows(UserTable.names(of: [id.uuid]))
       if found.isEmpty { throw Problem(.notFound) }
     }
     // Nobody is left behind as the member of a workspace, and no workspace without an owner: what would be refused
@@ -121,6 +122,7 @@ struct AccountRoutes: RouteGroup {
     return try await change.carryOut(.account(.erase), in: .account(of: id))
   }
 
+  /// The tokens that they made end too: afterwards nothing tells whose they were.
   private func leaveEverything(
     _ id: UserID, _ change: ChangeRequest, isRehearsal: Bool
   ) async throws {
@@ -129,13 +131,24 @@ struct AccountRoutes: RouteGroup {
     for row in rows {
       let organizationID = OrganizationID(try row.decode(UUID.self))
       try await change.carryOutBefore(
-        .member(.remove(id)), in: organizationID, as: .user(id), isRehearsal: isRehearsal)
+        .member(.remove(id, revokesTokens: true)), in: organizationID, as: .user(id),
+        isRehearsal: isRehearsal)
+    }
+    // An archived workspace keeps its members, and its tokens still read.
+    let tokens = try await change.reads.scoped(to: .user(id)).rows(
+      ServiceTokenTable.unrevoked(madeBy: id))
+    for row in tokens {
+      let (organizationID, tokenID) = try row.decode((UUID, UUID).self)
+      try await change.carryOutBefore(
+        .serviceToken(.revoke(ServiceTokenID(tokenID))), in: OrganizationID(organizationID),
+        as: .user(id), isRehearsal: isRehearsal)
     }
   }
 
   /// An invitation that nobody accepted is sealed under a key that is nobody's yet, and has to go with the others.
   private func claimAddress(of id: UserID, _ change: ChangeRequest) async throws {
-    let person = try await services.users.names(of: [id.uuid], change.reads)[id.uuid]
+    let reads = change.reads.scoped(to: .user(id))
+    let person = try await services.users.names(of: [id.uuid], reads)[id.uuid]
     guard let email = person?.email.flatMap({ EmailAddress($0) }) else { return }
     try await services.personalData.claim(email, for: id, deadline: change.deadline)
   }

@@ -50,7 +50,7 @@ package struct UserDirectory: Sendable {
     guard let issuedAt, let erasedAt = try rows.first?.decode(TimestampTZ.self) else {
       return false
     }
-    return issuedAt <= Timestamp(erasedAt).microseconds / 1_000_000
+    return issuedAt <= Timestamp(erasedAt).seconds
   }
 
   /// Members of the past, as they are called now: newest users first, behind the one with the id `after`.
@@ -59,7 +59,8 @@ package struct UserDirectory: Sendable {
   ) async throws -> [MemberProfile] {
     let page = members.filter { id, _ in after.map { id.uuid < $0 } ?? true }
       .sorted { $0.key.uuid > $1.key.uuid }.prefix(limit)
-    let names = try await names(of: page.map(\.key.uuid), reads)
+    // Those who have left share no organization with the caller any more. Who they were, row security has let through.
+    let names = try await names(of: page.map(\.key.uuid), reads.scoped(to: .system))
     return page.map { id, member in
       let person = names[id.uuid]
       return MemberProfile(userID: id, member: member, name: person?.name, email: person?.email)

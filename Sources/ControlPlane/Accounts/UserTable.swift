@@ -1,5 +1,6 @@
 import Domain
 import FoundationEssentials
+import Mail
 package import Postgres
 
 /// `users`: identity as the identity provider gave it, and the only place with personal data in clear. Not rendered from
@@ -25,13 +26,15 @@ package enum UserTable {
     _ id: UserID, issuer: String, subject: String, identityHash: [UInt8], email: String?,
     name: String?
   ) -> Query {
-    """
-    INSERT INTO users (user_id, issuer, subject, identity_hash, email, name) \
-    VALUES (\(id.uuid), \(issuer), \(subject), \(identityHash), \(email), \(name)) \
-    ON CONFLICT (issuer, subject) DO UPDATE \
-    SET identity_hash = excluded.identity_hash, email = excluded.email, name = excluded.name, \
-    updated_at = now() RETURNING \(fragment: identityColumns)
-    """
+    let normalized = email.flatMap { EmailAddress($0)?.normalized }
+    return """
+      INSERT INTO users (user_id, issuer, subject, identity_hash, email, normalized_email, name) \
+      VALUES (\(id.uuid), \(issuer), \(subject), \(identityHash), \(email), \(normalized), \(name)) \
+      ON CONFLICT (issuer, subject) DO UPDATE \
+      SET identity_hash = excluded.identity_hash, email = excluded.email, \
+      normalized_email = excluded.normalized_email, name = excluded.name, \
+      updated_at = now() RETURNING \(fragment: identityColumns)
+      """
   }
 
   private static let identityColumns = Query(
@@ -53,8 +56,8 @@ package enum UserTable {
   static func erase(_ ids: [UUID]) -> [Query] {
     [
       """
-      UPDATE users SET issuer = 'erased', subject = user_id::text, email = NULL, name = NULL, \
-      is_platform_admin = false, updated_at = now(), erased_at = now() WHERE user_id = ANY(\(ids))
+      UPDATE users SET issuer = 'erased', subject = user_id::text, email = NULL, normalized_email = NULL, \
+      name = NULL, is_platform_admin = false, updated_at = now(), erased_at = now() WHERE user_id = ANY(\(ids))
       """,
       """
       UPDATE data_subjects SET email_hash = NULL, sealed_key = NULL WHERE user_id = ANY(\(ids))
@@ -68,12 +71,15 @@ package enum UserTable {
     ]
   }
 
-  /// Makes the first user, a platform admin. The second statement's row is the admin, unless they or others have a token.
+  /// Makes the first user, a platform admin. The last statement's row is the admin, unless they or others have a token.
   static func bootstrap(_ id: UserID) -> [Query] {
     [
+      // The owner of the schema asks, for whom row security makes no exception.
+      "SELECT set_config('signalbox.principal', 'system', true)",
       """
-      INSERT INTO users (user_id, issuer, subject, email, name, is_platform_admin) \
-      SELECT \(id.uuid), 'signalbox', 'admin', 'admin@localhost', 'Administrator', true \
+      INSERT INTO users (user_id, issuer, subject, email, normalized_email, name, is_platform_admin) \
+      SELECT \(id.uuid), 'signalbox', 'admin', 'admin@localhost', 'admin@localhost', \
+      'Administrator', true \
       WHERE NOT EXISTS (SELECT FROM users) \
       ON CONFLICT (issuer, subject) DO NOTHING
       """,

@@ -16,8 +16,8 @@ extension AuditEventTable.Filter {
     action = query.string(
       "action", TextRules(1...100), where: Self.isEventType,
       otherwise: "must be a type of event such as project.created")
-    since = query.time("since").map { TimestampTZ(microsecondsSinceUnixEpoch: $0) }
-    until = query.time("until").map { TimestampTZ(microsecondsSinceUnixEpoch: $0) }
+    since = query.time("since").map { TimestampTZ($0) }
+    until = query.time("until").map { TimestampTZ($0) }
   }
 
   private static let idRule = "must be an id such as prj_01h2xcejqtf2nbrexx3vqjhp41"

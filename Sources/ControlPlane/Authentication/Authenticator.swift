@@ -128,7 +128,7 @@ package struct Authenticator: Sendable {
   ) async throws -> Credential? {
     let identity: VerifiedIdentity
     do throws(IdentityError) {
-      identity = try await identities.verify(token, at: now.microseconds / 1_000_000)
+      identity = try await identities.verify(token, at: now.seconds)
     } catch {
       switch error {
       case .notAToken, .refused: return nil
@@ -138,7 +138,7 @@ package struct Authenticator: Sendable {
     guard let user = try await users.user(of: identity, reads) else { return nil }
     return Credential(
       hash: hash, kind: .user(user.id, isPlatformAdmin: user.isPlatformAdmin),
-      until: Timestamp(microseconds: identity.expiresAt * 1_000_000), identity: identity)
+      until: Timestamp(clampingSeconds: identity.expiresAt), identity: identity)
   }
 }
 

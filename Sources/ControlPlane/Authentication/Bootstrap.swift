@@ -61,7 +61,7 @@ package enum Bootstrap {
   ) throws -> UserID? {
     let results = try session.pipeline(
       UserTable.bootstrap(UserID(Identifiers.next())), deadline: deadline)
-    return try results[1].first.map { UserID(try $0.decode(UUID.self)) }
+    return try results.last?.first.map { UserID(try $0.decode(UUID.self)) }
   }
 
   /// Gives the admin their first token.

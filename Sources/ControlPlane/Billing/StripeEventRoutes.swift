@@ -90,8 +90,9 @@ private struct StripeEventPlace: CustomStringConvertible {
 
   init?(_ text: String) {
     let parts = text.split(separator: " ", maxSplits: 1)
-    guard parts.count == 2, let time = Int64(parts[0]) else { return nil }
-    place = (Timestamp(microseconds: time), String(parts[1]))
+    guard parts.count == 2, let time = Int64(parts[0]).flatMap(Timestamp.init(microseconds:))
+    else { return nil }
+    place = (time, String(parts[1]))
   }
 
   var description: String { "\(place.time.microseconds) \(place.id)" }

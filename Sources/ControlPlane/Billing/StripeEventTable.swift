@@ -63,7 +63,7 @@ enum StripeEventTable {
     INSERT INTO stripe_events (event_id, type, api_version, created_at, livemode, subject, \
     organization_id, retry_at, payload) \
     VALUES (\(event.id), \(event.type), \(event.apiVersion), \
-    \(TimestampTZ(Timestamp(microseconds: event.created * 1_000_000))), \(event.isLive), \
+    \(TimestampTZ(Timestamp(clampingSeconds: event.created))), \(event.isLive), \
     \(event.content.subject), \(organization?.uuid), now() + \(fragment: lease), \
     \(JSONB(utf8: event.payload.canonicalBytes()))) \
     ON CONFLICT (event_id) DO NOTHING

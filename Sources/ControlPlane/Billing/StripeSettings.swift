@@ -12,6 +12,9 @@ package struct StripeSettings: Sendable {
 
   package init() {}
 
+  /// Whether plans are paid for here.
+  var isConfigured: Bool { client != nil || !webhookSecrets.isEmpty }
+
   /// E.g. `signalbox_plus`.
   static func lookupKey(of tier: PlanTier) -> String { "signalbox_\(tier.rawValue)" }
 

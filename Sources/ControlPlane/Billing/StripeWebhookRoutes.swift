@@ -77,7 +77,7 @@ struct StripeWebhookRoutes: RouteGroup {
     do throws(StripeSignature.Refusal) {
       try signature.verify(
         request.headers[values: .stripeSignature], body: context.body.readableBytesView,
-        now: Timestamp.now.microseconds / 1_000_000)
+        now: Timestamp.now.seconds)
     } catch {
       refused[error]?.add()
       try context.exchange.require(

@@ -34,6 +34,8 @@ struct ChangeRequest {
   private let idempotency: IdempotencyClaim?
   private let expected: ExpectedVersion?
   let isDryRun: Bool
+  /// The query parameters besides `dry_run` that were true.
+  private let flags: Set<String>
   private let caller: Caller
   /// When the request came, which is the time of everything that it causes.
   let time = Timestamp.now
@@ -43,11 +45,12 @@ struct ChangeRequest {
   /// - Parameters:
   ///   - permission: what they need in the workspace that the path names; nil where there is none.
   ///   - sender: what they have to be besides.
+  ///   - flags: the query parameters besides `dry_run` that the change takes, each `true` or `false`.
   /// - Throws: a ``Problem`` of 400, 401, 403, 404, 422 or 428.
   init(
     _ request: Request, _ context: APIContext, _ services: Services,
     may permission: Permission? = nil, or besides: Authorizer.Besides = .nobody,
-    by sender: Sender = .anybody, ifMatch: Match
+    by sender: Sender = .anybody, taking flags: Set<String> = [], ifMatch: Match
   ) async throws {
     self.request = request
     self.context = context
@@ -59,6 +62,7 @@ struct ChangeRequest {
       request, context, services, may: permission, or: besides, by: sender, settling: false)
     let query = QueryReader(request)
     isDryRun = query.dryRun()
+    self.flags = flags.filter { query.bool($0) }
     try query.finish()
     let principalID = caller.principal.id
     idempotency = try IdempotencyKey.read(request.headers).map { key in
@@ -86,6 +90,9 @@ struct ChangeRequest {
     }
   }
 
+  /// Whether a query parameter that the change takes is true.
+  func isSet(_ flag: String) -> Bool { flags.contains(flag) }
+
   /// Whether the caller said which version they mean to change.
   var hasExpectation: Bool { expected != nil }
   var isPlatformAdmin: Bool { caller.principal.isPlatformAdmin }
@@ -97,25 +104,6 @@ struct ChangeRequest {
   ///
   /// - Throws: a ``Problem`` of 403 when it is a program's token.
   func user() throws(Problem) -> UserID { try caller.principal.user() }
-
-  /// A new token for this request. With an Idempotency-Key it is derived from the server's secret, so that a repetition
-  /// shows the same one, although it is stored nowhere.
-  func newToken(_ format: TokenFormat) -> String {
-    format.generate(from: newSecret(ofBytes: 120, for: format.prefix))
-  }
-
-  /// As many new random bytes, of 128 at most, for one purpose of this request; with an Idempotency-Key the same ones again.
-  func newSecret(ofBytes count: Int, for purpose: String) -> [UInt8] {
-    guard let idempotency else { return SecureRandom.bytes(count) }
-    let tokens = HMACSHA256(key: services.hasher.derivedKey(for: "tokens"))
-    let seed =
-      [UInt8](purpose.utf8) + idempotency.id.principalID.place
-      + idempotency.requestHash + Array(idempotency.id.key.utf8)
-    let random = (0..<4).flatMap {
-      tokens.authenticationCode(for: [UInt8($0)] + seed)
-    }
-    return Array(random.prefix(count))
-  }
 
   /// Has the command carried out in the workspace that the path names.
   func carryOut(
@@ -135,21 +123,35 @@ struct ChangeRequest {
   /// Has the command carried out, and answers with what the change left behind.
   ///
   /// - Parameters:
-  ///   - secret: what the reply shows, this once.
+  ///   - secret: what the reply shows, and what its repetitions show for as long as the reply is stored.
   ///   - member: as what it does.
   ///   - apiKeyPepper: shown with it, to a gateway.
   func carryOut(
     _ command: WorkspaceCommand, in organizationID: OrganizationID, showing secret: String? = nil,
     as member: String = "token", apiKeyPepper: String? = nil
   ) async throws -> Reply {
-    let outcome = try await outcome(of: command, in: organizationID)
-    return try outcome.reply(
-      showing: isDryRun ? nil : secret, as: member, apiKeyPepper: isDryRun ? nil : apiKeyPepper)
+    guard let secret, !isDryRun else {
+      return try await outcome(of: command, in: organizationID).reply()
+    }
+    let claim = try idempotency.map { try services.replySecrets.seal(secret, into: $0) }
+    let outcome = try await outcome(of: command, in: organizationID, claiming: claim)
+    // Another request with this key was carried out before: the secret that this one made is good for nothing.
+    let shown =
+      outcome.isReplay
+      ? try services.replySecrets.open(outcome.sealedSecret, of: idempotency) : secret
+    return try outcome.reply(showing: shown, as: member, apiKeyPepper: apiKeyPepper)
   }
 
   /// Has the command carried out.
   func outcome(
     of command: WorkspaceCommand, in organizationID: OrganizationID
+  ) async throws -> CommandOutcome {
+    try await outcome(of: command, in: organizationID, claiming: idempotency)
+  }
+
+  private func outcome(
+    of command: WorkspaceCommand, in organizationID: OrganizationID,
+    claiming idempotency: IdempotencyClaim?
   ) async throws -> CommandOutcome {
     try await withCaller { caller throws(CommandError) in
       try await services.commands.handle(

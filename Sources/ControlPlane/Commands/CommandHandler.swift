@@ -32,12 +32,13 @@ package actor CommandHandler {
   /// Takes over a connection; nobody else may use it. `observer` is told what was committed; `replica` names this
   /// process to the others.
   package init(
-    connection: Connection, replica: UUID, plans: PlanCatalog, snapshots: SnapshotWriter,
-    observer: any LogObserver, logger: Logger
+    connection: Connection, replica: UUID, plans: PlanCatalog, upgrades: PlanUpgrades,
+    snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger
   ) {
     self.connection = connection
     writer = WorkspaceWriter(
-      replica: replica, plans: plans, snapshots: snapshots, observer: observer, logger: logger)
+      replica: replica, plans: plans, upgrades: upgrades, snapshots: snapshots, observer: observer,
+      logger: logger)
   }
 
   /// Carries out one command, together with those of others.

@@ -7,7 +7,7 @@ struct CommandReply {
   /// Nil when the entity is gone, or was to be taken away.
   let version: Int64?
   let location: String?
-  /// Nil like the version.
+  /// Nil when the entity is gone and left nothing to tell.
   let body: JSONObject?
 
   /// - Parameter existed: whether the entity was there before the command.
@@ -18,10 +18,11 @@ struct CommandReply {
     let entity = command.entity(in: id)
     switch command.effect {
     case .removal:
-      status = 204
+      // What is gone has no version, but there may be something left to tell.
+      body = workspace.json(leftBy: command, at: time)
+      status = body == nil ? 204 : 200
       version = nil
       location = nil
-      body = nil
     case .creation, .change, .setting:
       // Only accepted commands have a reply, and none of these is accepted unless its entity exists afterwards.
       guard let version = workspace.version(of: entity),
@@ -77,7 +78,16 @@ extension Workspace {
     switch command {
     case .plan: limitsJSON(at: time)
     case .onboarding: onboarding?.json
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey,
+    case .member(.changeRole(let userID, let role, _)):
+      members[userID].map { member in
+        var object = member.json(userID: userID)
+        object.set(
+          "service_tokens",
+          JSONArray(serviceTokens(madeBy: userID, strongerThan: role, at: time)))
+        return object
+      }
+    case .organization, .member(.remove), .member(.transferOwnership), .invitation, .serviceToken,
+      .project, .rule, .apiKey,
       .providerKey, .webhookEndpoint, .account, .gatewayToken, .credits, .usage, .billing:
       json(of: entity, in: id)
     }
@@ -85,6 +95,14 @@ extension Workspace {
 }
 
 extension Workspace {
+  /// What a removal left behind that its caller should know of; nil when there is no such thing.
+  fileprivate func json(leftBy command: WorkspaceCommand, at time: Timestamp) -> JSONObject? {
+    guard case .member(.remove(let userID, _)) = command else { return nil }
+    var object = JSONObject()
+    object.set("service_tokens", JSONArray(serviceTokens(madeBy: userID, at: time)))
+    return object
+  }
+
   /// Where callers find the entity.
   fileprivate func path(of entity: Entity, in organization: OrganizationID) -> String? {
     let root = "/v1/organizations/\(organization)"

@@ -65,6 +65,8 @@ package struct CommandOutcome: Sendable {
   package let position: Int64?
   /// The reply is the stored one of an earlier request with the same Idempotency-Key.
   package let isReplay: Bool
+  /// What a stored reply showed, as ``ReplySecretVault`` sealed it; nil for a reply that is not a replay.
+  package var sealedSecret: [UInt8]?
 }
 
 /// Why a command was not carried out, or not known to be.

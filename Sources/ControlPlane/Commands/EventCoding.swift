@@ -48,12 +48,12 @@ extension Workspace {
 
 extension Timestamp {
   package init(_ timestamp: TimestampTZ) {
-    self.init(microseconds: timestamp.microsecondsSinceUnixEpoch)
+    self.init(clamping: timestamp.microsecondsSinceUnixEpoch)
   }
 }
 
 extension TimestampTZ {
   package init(_ timestamp: Timestamp) {
-    self.init(microsecondsSinceUnixEpoch: timestamp.microseconds)
+    self.init(clamping: timestamp.microseconds)
   }
 }

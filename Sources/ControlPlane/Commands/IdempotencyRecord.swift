@@ -15,6 +15,8 @@ package struct IdempotencyClaim: Sendable {
   package let id: ID
   /// Keyed hash over method, path, query and body: the same key with another hash is a mistake of the caller.
   package let requestHash: [UInt8]
+  /// The secret that the reply shows, as ``ReplySecretVault`` sealed it; nil when it shows none.
+  package var sealedSecret: [UInt8]?
 
   package init(principalID: UUID, key: String, requestHash: [UInt8]) {
     id = ID(principalID: principalID, key: key)
@@ -43,6 +45,7 @@ struct IdempotencyRecord: Sendable {
       .value("location") { $0.location },
       .value("position") { $0.position },
       .value("body") { $0.body },
+      .value("sealed_secret") { $0.claim.sealedSecret },
       .value("created_at") { $0.createdAt },
     ])
 
@@ -84,21 +87,25 @@ struct IdempotencyRecord: Sendable {
   }
 
   init(_ row: Row) throws(PostgresError) {
-    let (principalID, key, requestHash, status, version, location, position, body, createdAt) =
+    let (
+      principalID, key, requestHash, status, version, location, position, body, sealedSecret,
+      createdAt
+    ) =
       try row.decode(
         (
           UUID, String, [UInt8], Int32, Int64?, String?,
-          Int64?, [UInt8], TimestampTZ
+          Int64?, [UInt8], [UInt8]?, TimestampTZ
         ).self)
+    var claim = IdempotencyClaim(principalID: principalID, key: key, requestHash: requestHash)
+    claim.sealedSecret = sealedSecret
     self.init(
-      claim: IdempotencyClaim(principalID: principalID, key: key, requestHash: requestHash),
-      status: status, version: version, location: location, position: position, body: body,
-      createdAt: createdAt)
+      claim: claim, status: status, version: version, location: location, position: position,
+      body: body, createdAt: createdAt)
   }
 
   var outcome: CommandOutcome {
     CommandOutcome(
       status: Int(status), version: version, location: location, body: body, position: position,
-      isReplay: true)
+      isReplay: true, sealedSecret: claim.sealedSecret)
   }
 }

@@ -29,17 +29,20 @@ final class WorkspaceWriter {
   private var eventIDs = EventIDGenerator()
   private let replica: UUID
   private let plans: PlanCatalog
+  private let upgrades: PlanUpgrades
   private let snapshots: SnapshotWriter
   private let observer: any LogObserver
   private let logger: Logger
 
   init(
-    replica: UUID, plans: PlanCatalog, snapshots: SnapshotWriter, observer: any LogObserver,
+    replica: UUID, plans: PlanCatalog, upgrades: PlanUpgrades, snapshots: SnapshotWriter,
+    observer: any LogObserver,
     logger: Logger
   ) {
     states = WorkspaceStates(logger: logger)
     self.replica = replica
     self.plans = plans
+    self.upgrades = upgrades
     self.snapshots = snapshots
     self.observer = observer
     self.logger = logger
@@ -203,7 +206,9 @@ final class WorkspaceWriter {
       }
       return try workspace.decide(
         request.command,
-        in: CommandContext(actor: request.actor, time: request.occurredAt, plans: plans))
+        in: CommandContext(
+          actor: request.actor, time: request.occurredAt, plans: plans, upgrades: upgrades,
+          isByPlatform: request.isByPlatform))
     } catch {
       throw .rejected(error)
     }

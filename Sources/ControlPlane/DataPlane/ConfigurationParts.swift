@@ -72,7 +72,7 @@ extension ConfiguredOrganization {
     plan tier: PlanTier, _ entitlements: Entitlements, balance: Int64, period: BillingPeriod?,
     includedUsed: Int64
   ) {
-    let month = period ?? BillingPeriod(containing: Timestamp(microseconds: 0))
+    let month = period ?? BillingPeriod(containing: .epoch)
     let capacity = Capacity(
       entitlements, includedUsed: includedUsed, balance: balance, in: month)
     let resets = period != nil && entitlements.includedRequests > 0

@@ -37,7 +37,7 @@ extension [Mailbox.Item] {
         mail.set("to", item.message.to.text)
         mail.set("subject", item.message.subject)
         mail.set("text", item.message.text)
-        mail.set("sent_at", Timestamp(microseconds: item.receivedAt).rfc3339)
+        mail.set("sent_at", Timestamp(clamping: item.receivedAt).rfc3339)
         return mail
       })
     return object

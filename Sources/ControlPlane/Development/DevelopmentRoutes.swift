@@ -7,7 +7,6 @@ import Mail
 /// `/v1/dev`: tokens for anybody, and the mail that would have been sent. There only when ``Development`` is asked for.
 struct DevelopmentRoutes: RouteGroup {
   private static let tokenLifetime: Int64 = 86_400
-  private static let microseconds: Int64 = 1_000_000
 
   let development: Development
 
@@ -21,7 +20,7 @@ struct DevelopmentRoutes: RouteGroup {
     let payload = try DevelopmentTokenPayload(context.body)
     let token = try development.issuer.issue(
       email: payload.email.text, name: payload.name,
-      at: Timestamp.now.microseconds / Self.microseconds, lifetime: Self.tokenLifetime)
+      at: Timestamp.now.seconds, lifetime: Self.tokenLifetime)
     return .json(DevelopmentTokenPayload.json(token: token).bytes())
   }
 

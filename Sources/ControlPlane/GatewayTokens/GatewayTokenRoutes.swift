@@ -20,7 +20,7 @@ struct GatewayTokenRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, by: .platformAdmin, ifMatch: .ignored)
     let payload = try CreateGatewayTokenPayload(context.body, now: change.time)
-    let token = change.newToken(.gateway)
+    let token = TokenFormat.gateway.generate()
     let command = GatewayTokenCommand.create(
       GatewayTokenID(Identifiers.next()), name: payload.name,
       secret: services.hasher.secret(token), expiresAt: payload.expiresAt)

@@ -54,14 +54,14 @@ extension PayloadReader {
   }
 
   private func check(
-    _ time: Int64, _ name: String, _ now: Timestamp, _ longest: Int64?
+    _ time: Timestamp, _ name: String, _ now: Timestamp, _ longest: Int64?
   ) -> Timestamp? {
-    if time <= now.microseconds {
+    if time <= now {
       refuse(name, "past", "must be in the future")
-    } else if let longest, time - now.microseconds > longest {
+    } else if let longest, time.microseconds(since: now) > longest {
       refuse(name, "too-late", "must be within \(longest / 86_400_000_000) days")
     } else {
-      return Timestamp(microseconds: time)
+      return time
     }
     return nil
   }

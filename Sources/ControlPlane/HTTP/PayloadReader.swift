@@ -1,4 +1,4 @@
-import Domain
+package import Domain
 import Hummingbird
 package import JSON
 package import NIOCore
@@ -150,12 +150,14 @@ package final class PayloadReader {
     change(name) { self.integer($0, name, range) }
   }
 
-  /// An RFC 3339 time, in microseconds since the epoch.
-  package func time(_ name: String) -> Int64? { required(name) { self.time($0, name) } }
+  /// An RFC 3339 time.
+  package func time(_ name: String) -> Timestamp? { required(name) { self.time($0, name) } }
 
-  package func optionalTime(_ name: String) -> Int64? { optional(name) { self.time($0, name) } }
+  package func optionalTime(_ name: String) -> Timestamp? { optional(name) { self.time($0, name) } }
 
-  package func timeChange(_ name: String) -> Change<Int64> { change(name) { self.time($0, name) } }
+  package func timeChange(_ name: String) -> Change<Timestamp> {
+    change(name) { self.time($0, name) }
+  }
 
   /// A nested object. Its errors and its unknown members are this reader's too: only the outermost
   /// `finish()` is called.
@@ -296,9 +298,9 @@ package final class PayloadReader {
     return nil
   }
 
-  private func time(_ value: JSONValue, _ name: String) -> Int64? {
-    if case .string(let text) = value, let time = InternetTime.microseconds(text) { return time }
-    refuse(name, "time", "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+  private func time(_ value: JSONValue, _ name: String) -> Timestamp? {
+    if case .string(let text) = value, let time = Timestamp(rfc3339: text) { return time }
+    refuse(name, "time", TimeRules.explanation)
     return nil
   }
 

@@ -1,4 +1,4 @@
-import Domain
+package import Domain
 import HTTPTypes
 package import Hummingbird
 
@@ -11,14 +11,19 @@ package final class QueryReader {
   /// An instant of a resource's past: what `as_of` names.
   package enum Moment: Equatable, Sendable {
     case version(Int64)
-    /// Microseconds since the epoch.
-    case time(Int64)
+    case time(Timestamp)
   }
 
   /// What every JSON reader holds exactly (RFC 8259, section 6): 2^53 - 1.
   package static let largestInteger: Int64 = (1 << 53) - 1
 
-  private var values: [String: String] = [:]
+  /// A value as a text and as a time, which differ where it has a `+`.
+  private struct Value {
+    let text: String
+    let time: String
+  }
+
+  private var values: [String: Value] = [:]
   private var asked: Set<String> = []
   private let errors = PayloadErrors()
 
@@ -40,7 +45,7 @@ package final class QueryReader {
         errors.add(.parameter(String(parts[0].prefix(64))), "encoding", "has no well-formed name")
         continue
       }
-      guard let value = Self.decode(parts.count == 2 ? parts[1] : "") else {
+      guard let value = Self.value(parts.count == 2 ? parts[1] : "") else {
         errors.add(.parameter(name), "encoding", "is not percent-encoded UTF-8")
         asked.insert(name)
         continue
@@ -121,12 +126,11 @@ package final class QueryReader {
     return nil
   }
 
-  /// An RFC 3339 time, in microseconds since the epoch. `+` must be sent as `%2B`: in a query it
-  /// may stand for a space.
-  package func time(_ name: String) -> Int64? {
-    guard let value = value(name) else { return nil }
-    if let time = InternetTime.microseconds(value) { return time }
-    refuse(name, "time", "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+  /// An RFC 3339 time.
+  package func time(_ name: String) -> Timestamp? {
+    guard let value = values[asked(name)]?.time else { return nil }
+    if let time = Timestamp(rfc3339: value) { return time }
+    refuse(name, "time", TimeRules.explanation)
     return nil
   }
 
@@ -150,18 +154,20 @@ package final class QueryReader {
 
   /// `as_of`: a version from 1, or a time.
   package func asOf() -> Moment? {
-    guard let value = value("as_of") else { return nil }
+    guard let value = values[asked("as_of")]?.time else { return nil }
     if let version = Self.integer(value), (1...Self.largestInteger).contains(version) {
       return .version(version)
     }
-    if let time = InternetTime.microseconds(value) { return .time(time) }
+    if let time = Timestamp(rfc3339: value) { return .time(time) }
     refuse("as_of", "format", "must be a version or an RFC 3339 time")
     return nil
   }
 
-  private func value(_ name: String) -> String? {
+  private func value(_ name: String) -> String? { values[asked(name)]?.text }
+
+  private func asked(_ name: String) -> String {
     asked.insert(name)
-    return values[name]
+    return name
   }
 
   /// Decimal digits, nothing else: no sign but `-`, no space. Larger than any number here counts as
@@ -174,13 +180,21 @@ package final class QueryReader {
     return Int64(text) ?? (digits.count == text.utf8.count ? .max : .min)
   }
 
-  /// RFC 3986 §2.1; nil for a bad escape or bytes that are not UTF-8. `+` stays a plus.
-  private static func decode(_ text: Substring) -> String? {
+  /// Browsers and forms write a space as `+`. In a time it is the sign of an offset, which would have to be written as `%2B`
+  /// otherwise.
+  private static func value(_ text: Substring) -> Value? {
+    guard let time = decode(text) else { return nil }
+    guard text.utf8.contains(UInt8(ascii: "+")) else { return Value(text: time, time: time) }
+    return decode(text, plus: UInt8(ascii: " ")).map { Value(text: $0, time: time) }
+  }
+
+  /// RFC 3986 §2.1; nil for a bad escape or bytes that are not UTF-8.
+  private static func decode(_ text: Substring, plus: UInt8 = UInt8(ascii: "+")) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
     while let byte = rest.popFirst() {
       guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
+        bytes.append(byte == UInt8(ascii: "+") ? plus : byte)
         continue
       }
       guard let high = rest.popFirst().flatMap(hex), let low = rest.popFirst().flatMap(hex) else {

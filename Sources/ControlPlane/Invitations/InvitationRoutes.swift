@@ -29,7 +29,7 @@ struct InvitationRoutes: RouteGroup {
     try countMail(change, context)
     let subject = try await services.personalData.subject(
       with: payload.email, isKept: !change.isDryRun, deadline: context.deadline)
-    let token = change.newToken(.invitation)
+    let token = TokenFormat.invitation.generate()
     let command = InvitationCommand.create(
       InvitationID(Identifiers.next()), role: payload.role, subject: subject.id,
       email: try services.personalData.seal(payload.email.text, for: subject),
@@ -95,7 +95,7 @@ struct InvitationRoutes: RouteGroup {
     let subject = try await services.personalData.subject(
       with: address, isKept: false, deadline: context.deadline)
     let userID = try await owner(of: address, subject.userID, change)
-    let token = change.newToken(.invitation)
+    let token = TokenFormat.invitation.generate()
     let outcome = try await change.outcome(
       of: .invitation(.resend(id, tokenHash: services.hasher.secret(token).hash, userID: userID)),
       in: change.organization())

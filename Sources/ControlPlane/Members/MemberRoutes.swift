@@ -67,27 +67,37 @@ struct MemberRoutes: RouteGroup {
     return try MemberProfile(row).rendered.reply(to: request)
   }
 
+  /// The query parameter that also ends the service tokens which the reply lists.
+  private static let revokeTokens = "revoke_tokens"
+
   private func changeRole(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .memberWrite, ifMatch: .required)
+      request, context, services, may: .memberWrite, taking: [Self.revokeTokens],
+      ifMatch: .required)
     let id = try context.id("user", of: User.self)
     let payload = try ChangeRolePayload(context.body)
-    return try await change.carryOut(.member(.changeRole(id, to: payload.role)))
+    return try await change.carryOut(
+      .member(
+        .changeRole(id, to: payload.role, revokesTokens: change.isSet(Self.revokeTokens))))
   }
 
   /// Takes no If-Match: taking access away never waits for anybody.
   private func remove(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .memberWrite, ifMatch: .ignored)
+      request, context, services, may: .memberWrite, taking: [Self.revokeTokens],
+      ifMatch: .ignored)
     let id = try context.id("user", of: User.self)
-    return try await change.carryOut(.member(.remove(id)))
+    return try await change.carryOut(
+      .member(.remove(id, revokesTokens: change.isSet(Self.revokeTokens))))
   }
 
   private func leave(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .organizationRead, by: .person, ifMatch: .ignored)
+      request, context, services, may: .organizationRead, by: .person,
+      taking: [Self.revokeTokens], ifMatch: .ignored)
     try NoPayload.check(context.body)
-    return try await change.carryOut(.member(.remove(change.user())))
+    return try await change.carryOut(
+      .member(.remove(change.user(), revokesTokens: change.isSet(Self.revokeTokens))))
   }
 
   private func transferOwnership(request: Request, context: APIContext) async throws -> Reply {

@@ -71,7 +71,7 @@ enum MembershipTable: EntityTable {
   static func members(withEmail email: EmailAddress, in organization: OrganizationID) -> Query {
     """
     SELECT user_id FROM memberships JOIN users USING (user_id) \
-    WHERE organization_id = \(organization.uuid) AND lower(email) = \(email.normalized) \
+    WHERE organization_id = \(organization.uuid) AND normalized_email = \(email.normalized) \
     ORDER BY user_id LIMIT 1
     """
   }

@@ -74,6 +74,8 @@ CREATE TABLE idempotency_records (
   location text,
   position bigint,
   body bytea NOT NULL,
+  -- The secret that the reply shows, sealed under a key of the server; it lives as long as the record.
+  sealed_secret bytea,
   created_at timestamptz NOT NULL,
   PRIMARY KEY (principal_id, key)
 );

@@ -1,6 +1,7 @@
 -- What people read: every row is a rendering of a workspace's folded state, except for users and their tokens.
 
--- Secrets that all replicas share, for installations that give none from outside.
+-- Secrets that all replicas share, for installations that give none from outside. Only the owner of the schema reads and
+-- writes them, before a process takes the application's role, which has no grant here.
 CREATE TABLE server_secrets (
   name text PRIMARY KEY,
   value bytea NOT NULL,
@@ -96,7 +97,6 @@ CREATE TABLE workspace_audit_events (
 CREATE INDEX workspace_audit_events_target
   ON workspace_audit_events (organization_id, target_id, position);
 
-GRANT SELECT, INSERT ON server_secrets TO signalbox_app;
 GRANT SELECT, INSERT, UPDATE ON users TO signalbox_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON personal_access_tokens TO signalbox_app;
 GRANT SELECT, INSERT, UPDATE, DELETE

@@ -2,7 +2,9 @@
 
 ALTER TABLE users
   ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(),
-  ADD COLUMN erased_at timestamptz;
+  ADD COLUMN erased_at timestamptz,
+  -- The address as addresses are compared: the rule for that is the program's, not the database's lower().
+  ADD COLUMN normalized_email text;
 
 -- What is known of a person is sealed in events under a key of their own: without the key it is gone.
 CREATE TABLE data_subjects (
@@ -69,6 +71,7 @@ CREATE TABLE invitations (
   updated_at timestamptz NOT NULL,
   PRIMARY KEY (organization_id, invitation_id)
 );
+CREATE INDEX invitations_subject_id ON invitations (subject_id);
 
 CREATE TABLE service_tokens (
   organization_id uuid NOT NULL REFERENCES organizations,
@@ -190,3 +193,37 @@ CREATE POLICY append ON events FOR INSERT WITH CHECK (
     -- By whoever holds the token that was sent, and is no member.
     OR type = 'invitation.declined'
     OR EXISTS (SELECT FROM users AS u WHERE u.user_id = events.actor_id AND u.is_platform_admin)));
+
+-- People are of no organization. They are seen by themselves and by those who share an organization with them: the rows
+-- of memberships that the principal sees say who that is.
+
+CREATE FUNCTION signalbox_user() RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  principal text := signalbox_principal();
+BEGIN
+  RETURN CASE WHEN principal LIKE 'user:%' THEN substr(principal, 6)::uuid END;
+END
+$$;
+
+ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+ALTER TABLE users FORCE ROW LEVEL SECURITY;
+CREATE POLICY person ON users USING (
+  (SELECT signalbox_is_system()) OR user_id = (SELECT signalbox_user())
+  OR EXISTS (SELECT FROM memberships AS m WHERE m.user_id = users.user_id));
+
+ALTER TABLE personal_access_tokens ENABLE ROW LEVEL SECURITY;
+ALTER TABLE personal_access_tokens FORCE ROW LEVEL SECURITY;
+CREATE POLICY person ON personal_access_tokens USING (
+  (SELECT signalbox_is_system()) OR user_id = (SELECT signalbox_user()));
+
+-- The keys of those whom the principal's organizations have invited open the addresses of the invitations.
+ALTER TABLE data_subjects ENABLE ROW LEVEL SECURITY;
+ALTER TABLE data_subjects FORCE ROW LEVEL SECURITY;
+CREATE POLICY person ON data_subjects USING (
+  (SELECT signalbox_is_system()) OR user_id = (SELECT signalbox_user())
+  OR EXISTS (SELECT FROM invitations AS i WHERE i.subject_id = data_subjects.subject_id));
+
+-- Stored replies are read by the writer alone.
+ALTER TABLE idempotency_records ENABLE ROW LEVEL SECURITY;
+ALTER TABLE idempotency_records FORCE ROW LEVEL SECURITY;
+CREATE POLICY platform ON idempotency_records USING ((SELECT signalbox_is_system()));

@@ -20,12 +20,16 @@ struct PlanRoutes: RouteGroup {
     return .json(services.plans.json.bytes())
   }
 
-  /// By whoever sees to the billing, or by the platform.
+  /// By those who see to the billing, who get a larger plan only by paying for it, or by the platform.
   private func change(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
       request, context, services, may: .planWrite, or: .platformAdmins, ifMatch: .required)
     let payload = try ChangePlanPayload(context.body)
-    return try await change.carryOut(.plan(.change(to: payload.tier)))
+    do {
+      return try await change.carryOut(.plan(.change(to: payload.tier)))
+    } catch CommandError.rejected(.paymentRequired(let missing)) {
+      throw missing.problem(of: change.organization())
+    }
   }
 
   private func limits(request: Request, context: APIContext) async throws -> Reply {

@@ -34,15 +34,14 @@ enum WorkspaceHistory {
         ])
       }
       return version
-    case .time(let microseconds):
-      guard microseconds <= Timestamp.now.microseconds else {
+    case .time(let time):
+      guard time <= .now else {
         throw Problem.invalid([.init(.parameter("as_of"), "range", "the time is yet to come")])
       }
-      let time = TimestampTZ(microsecondsSinceUnixEpoch: microseconds)
       let version = try await maximum(
         """
         SELECT max(version) FROM events \
-        WHERE organization_id = \(id.uuid) AND occurred_at <= \(time)
+        WHERE organization_id = \(id.uuid) AND occurred_at <= \(TimestampTZ(time))
         """, reads)
       guard version > 0 else { throw Problem(.notFound, "the organization did not exist then") }
       return version

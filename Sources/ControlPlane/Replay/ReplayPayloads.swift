@@ -21,8 +21,8 @@ struct ReplayPayload {
     if let from, let to, from >= to { reader.refuse("to", "range", "must be later than from") }
     try reader.finish()
     guard let from, let to else { throw Problem(.invalidRequest) }
-    self.from = Timestamp(microseconds: from)
-    self.to = Timestamp(microseconds: to)
+    self.from = from
+    self.to = to
     self.samples = samples.map { Int($0) } ?? 20
   }
 }

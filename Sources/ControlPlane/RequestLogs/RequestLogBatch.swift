@@ -111,7 +111,7 @@ struct RequestLogBatch: Sendable {
     switch outcome {
     case .row(let project, let isOwned, let time, let bytes):
       records.append(Record(index: index, project: project, isOwned: isOwned, bytes: bytes))
-      days.insert(time.microseconds / 86_400_000_000)
+      days.insert(time.days)
     case .refused(let errors):
       refused.append(Refusal(index: index, errors: errors))
     }

@@ -141,8 +141,8 @@ struct RequestLogReader {
   private mutating func time(of log: RequestLogID?) -> Timestamp? {
     guard let text = string(.occurredAt, isRequired: true) else { return nil }
     let place = Field.occurredAt.rawValue
-    guard let microseconds = InternetTime.microseconds(text) else {
-      refuse(place, "time", "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    guard let time = Timestamp(rfc3339: text) else {
+      refuse(place, "time", TimeRules.explanation)
       return nil
     }
     guard let log else { return nil }
@@ -150,7 +150,7 @@ struct RequestLogReader {
       refuse(Field.id.rawValue, "format", "must hold a UUID of version 7")
       return nil
     }
-    guard microseconds >= 0, microseconds / 1000 == log.time.microseconds / 1000 else {
+    guard time >= .epoch, time.microseconds / 1000 == log.time.microseconds / 1000 else {
       refuse(place, "mismatch", "must be the time in the id, to the millisecond")
       return nil
     }

@@ -116,7 +116,7 @@ extension Membership {
     let rows = try await reads.rows(PlanQuery.plan(of: organizationID))
     guard let row = rows.first else { throw Problem(.notFound) }
     let days = try PlanQuery.entitlements(row, plans).retentionDays
-    return Timestamp.now.advanced(by: -days * 86_400_000_000)
+    return Timestamp.now.advanced(bySeconds: -days *| 86_400)
   }
 }
 

@@ -9,7 +9,7 @@ import Synchronization
 package final class RequestLogStore: Service {
   /// How far a gateway's clock may be ahead of ours, in microseconds.
   static let tolerance: Int64 = 3_600_000_000
-  private static let day: Int64 = 86_400_000_000
+  private static let secondsPerDay: Int64 = 86_400
   /// Made ahead, so that no record ever has to wait for a partition.
   private static let daysAhead: Int64 = 2
   private static let mostOwners = 200_000
@@ -41,7 +41,8 @@ package final class RequestLogStore: Service {
   /// The times of which records are taken.
   func times(now: Timestamp) -> ClosedRange<Timestamp> {
     let longest = plans.plans.map(\.entitlements.retentionDays).max() ?? 0
-    return now.advanced(by: -longest * Self.day)...now.advanced(by: Self.tolerance)
+    return now.advanced(
+      bySeconds: -longest *| Self.secondsPerDay)...now.advanced(by: Self.tolerance)
   }
 
   // MARK: Writing
@@ -160,7 +161,7 @@ package final class RequestLogStore: Service {
   @discardableResult
   package func sweep(now: Timestamp = .now) async throws -> Int {
     let deadline = ContinuousClock.now + .seconds(30)
-    let today = now.microseconds / Self.day
+    let today = now.days
     try await addPartitions(for: Set(today - 1...today + Self.daysAhead), deadline)
     let catalog = plans.plans.map(\.entitlements.retentionDays).max() ?? 0
     let dropped = try await pool.withConnection(deadline: deadline) { session in

@@ -27,10 +27,10 @@ enum RequestLogTable {
     var provider: String?
     var model: String?
     var keyID: APIKeyID?
-    /// Inclusive; in microseconds.
-    var from: Int64?
-    /// Exclusive; in microseconds.
-    var to: Int64?
+    /// Inclusive.
+    var from: Timestamp?
+    /// Exclusive.
+    var to: Timestamp?
 
     /// Those of the columns that are asked about, and no others: so there are indexes for some of them.
     fileprivate var conditions: Query {
@@ -56,12 +56,11 @@ enum RequestLogTable {
     in organization: OrganizationID, _ filter: Filter, since cutoff: Timestamp,
     after: RequestLogID?, limit: Int64
   ) -> Query {
-    let from = TimestampTZ(
-      microsecondsSinceUnixEpoch: max(filter.from ?? .min, cutoff.microseconds))
+    let from = TimestampTZ(max(filter.from ?? cutoff, cutoff))
     // Records of the same millisecond are ordered by their ids.
-    let end = min(filter.to ?? farFuture, after.map { $0.time.microseconds + 1000 } ?? farFuture)
-    let to = TimestampTZ(microsecondsSinceUnixEpoch: end)
-    let last = TimestampTZ(microsecondsSinceUnixEpoch: after?.time.microseconds ?? 0)
+    let to = TimestampTZ(
+      min(filter.to ?? .latest, after.map { $0.time.advanced(by: 1000) } ?? .latest))
+    let last = TimestampTZ(after?.time ?? .epoch)
     return """
       SELECT \(fragment: selection) FROM request_logs WHERE organization_id = \(organization.uuid) \
       AND occurred_at >= \(from) AND occurred_at < \(to) \
@@ -87,7 +86,7 @@ enum RequestLogTable {
     after: RequestLogID?, limit: Int64
   ) -> Query {
     let from = TimestampTZ(max(from, after?.time ?? from))
-    let last = TimestampTZ(after?.time ?? Timestamp(microseconds: 0))
+    let last = TimestampTZ(after?.time ?? .epoch)
     return """
       SELECT \(fragment: selection) FROM request_logs WHERE organization_id = \(organization.uuid) \
       AND occurred_at >= \(from) AND occurred_at < \(TimestampTZ(to)) \
@@ -113,9 +112,6 @@ enum RequestLogTable {
   static func dropPartitions(before day: Int64) -> Query {
     "SELECT drop_request_log_partitions('epoch'::date + \(day)::bigint::integer)"
   }
-
-  /// Year 9999.
-  private static let farFuture: Int64 = 253_402_300_799_000_000
 
   private static let selection = Query(
     unchecked: columnList.replacing("client_address", with: "host(client_address)"))

@@ -73,7 +73,7 @@ struct RuleDraft {
       if let now {
         reader.optionalFuture("expires_at", after: now)
       } else {
-        reader.optionalTime("expires_at").map { Timestamp(microseconds: $0) }
+        reader.optionalTime("expires_at")
       }
     let isAboutModel = reader.isThere("provider") || reader.isThere("model")
     let named = ["network", "country", "region"].filter(reader.isThere)
@@ -161,7 +161,7 @@ struct ChangeRulePayload {
     let reader = try PayloadReader(body)
     effect = reader.replacement("effect", reader.choiceChange("effect"))
     note = reader.stringChange("note", .reason).removable
-    expiresAt = reader.timeChange("expires_at").removable.map { $0.map(Timestamp.init) }
+    expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }
 }
@@ -190,7 +190,7 @@ struct EvaluatePayload {
     guard let provider, let model else { throw Problem(.invalidRequest) }
     request = RequestDescription(
       key: key ?? .valid, address: address, country: country, provider: provider, model: model,
-      tokens: tokens, time: time.map { Timestamp(microseconds: $0) } ?? now)
+      tokens: tokens, time: time ?? now)
   }
 }
 

@@ -23,6 +23,24 @@ extension ServiceToken {
   }
 }
 
+extension JSONArray {
+  /// Tokens by which people tell them apart, such as those that a former member made.
+  init(_ tokens: [(id: ServiceTokenID, token: ServiceToken)]) {
+    self.init()
+    for (id, token) in tokens {
+      var object = JSONObject()
+      object.set("id", id.description)
+      object.set("name", token.name)
+      object.set("role", token.role.rawValue)
+      object.set("project_ids", token.projectIDs?.map(\.description))
+      object.set("last_four", token.secret.lastFour)
+      object.set("expires_at", token.expiresAt.rfc3339)
+      object.set("revoked_at", token.revokedAt?.rfc3339)
+      append(object)
+    }
+  }
+}
+
 extension ServiceTokenRow {
   var json: JSONObject {
     var object = token.json(id: id, organizationID: organizationID)

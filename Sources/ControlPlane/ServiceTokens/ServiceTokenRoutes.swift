@@ -17,11 +17,12 @@ struct ServiceTokenRoutes: RouteGroup {
     router.delete("\(tokens)/{token}", use: revoke)
   }
 
+  /// Only people make and rotate tokens: one that leaked must not outlive its end.
   private func create(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
+      request, context, services, may: .serviceTokenWrite, by: .person, ifMatch: .ignored)
     let payload = try CreateServiceTokenPayload(context.body, now: change.time)
-    let token = change.newToken(.service)
+    let token = TokenFormat.service.generate()
     let command = ServiceTokenCommand.create(
       ServiceTokenID(Identifiers.next()), name: payload.name, role: payload.role,
       projectIDs: payload.projectIDs, secret: services.hasher.secret(token),
@@ -56,10 +57,10 @@ struct ServiceTokenRoutes: RouteGroup {
 
   private func rotate(request: Request, context: APIContext) async throws -> Reply {
     let change = try await ChangeRequest(
-      request, context, services, may: .serviceTokenWrite, ifMatch: .ignored)
+      request, context, services, may: .serviceTokenWrite, by: .person, ifMatch: .ignored)
     let id = try context.id("token", of: ServiceToken.self)
     let payload = try RotateServiceTokenPayload(context.body)
-    let token = change.newToken(.service)
+    let token = TokenFormat.service.generate()
     let command = ServiceTokenCommand.rotate(
       id, secret: services.hasher.secret(token), graceSeconds: payload.graceSeconds)
     return try await change.carryOut(.serviceToken(command), showing: token)

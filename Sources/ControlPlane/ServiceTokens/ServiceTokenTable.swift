@@ -92,6 +92,15 @@ enum ServiceTokenTable: EntityTable {
     """
   }
 
+  /// The tokens that a person made in workspaces that they are a member of.
+  static func unrevoked(madeBy maker: UserID) -> Query {
+    """
+    SELECT organization_id, token_id FROM service_tokens JOIN memberships USING (organization_id) \
+    WHERE user_id = \(maker.uuid) AND created_by_kind = \(Actor.Kind.user.rawValue) \
+    AND created_by_id = \(maker.uuid) AND revoked_at IS NULL ORDER BY organization_id, token_id
+    """
+  }
+
   /// What a token is good for, and its hashes.
   struct Access {
     let token: ServiceTokenAccess

@@ -36,10 +36,8 @@ enum UsageDayTable {
 
   /// Which of an organization's days are asked for.
   struct Filter: Hashable {
-    /// Inclusive, `2026-11-01`.
-    var from: String
-    /// Exclusive.
-    var to: String
+    /// Of the month, `2026-11-01`.
+    var firstDay: String
     var projectID: ProjectID?
     var provider: String?
     var model: String?
@@ -56,8 +54,8 @@ enum UsageDayTable {
       SELECT \(fragment: Query(unchecked: texts)), sum(requests)::bigint AS requests, \
       sum(tokens_in)::bigint AS tokens_in, sum(tokens_out)::bigint AS tokens_out, \
       sum(cost_micro_usd)::bigint AS cost_micro_usd FROM usage_days \
-      WHERE organization_id = \(organization.uuid) AND day >= \(filter.from)::date \
-      AND day < \(filter.to)::date \
+      WHERE organization_id = \(organization.uuid) AND day >= \(filter.firstDay)::date \
+      AND day < (\(filter.firstDay)::date + interval '1 month')::date \
       AND (\(filter.projectID?.uuid)::uuid IS NULL OR project_id = \(filter.projectID?.uuid)) \
       AND (\(filter.provider)::text IS NULL OR provider = \(filter.provider)) \
       AND (\(filter.model)::text IS NULL OR model = \(filter.model)) \

@@ -22,7 +22,7 @@ struct UsageRoutes: RouteGroup {
     let query = QueryReader(request)
     let period = query.period("period") ?? BillingPeriod(containing: now)
     let dimensions = query.dimensions("group_by")
-    var filter = UsageDayTable.Filter(from: period.start.day, to: period.end.day)
+    var filter = UsageDayTable.Filter(firstDay: period.start.day)
     filter.projectID = query.id("project_id", of: Project.self)
     filter.provider = query.string("provider", .provider)
     filter.model = query.string("model", TextRules(1...ModelPattern.longest))

@@ -59,7 +59,7 @@ struct WebhookSender: Sendable {
     let secrets = try job.secrets.map { sealed throws(CryptographyError) in
       try vault.open(sealed, of: lease.endpointID, in: lease.organizationID)
     }
-    let (id, seconds) = (job.id.description, time.microseconds / 1_000_000)
+    let (id, seconds) = (job.id.description, time.seconds)
     return WebhookRequest(
       url: url,
       headers: [

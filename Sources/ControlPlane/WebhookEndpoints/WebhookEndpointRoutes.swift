@@ -28,7 +28,7 @@ struct WebhookEndpointRoutes: RouteGroup {
     let change = try await change(request, context)
     let payload = try CreateWebhookEndpointPayload(context.body, targets)
     let id = WebhookEndpointID(Identifiers.next())
-    let secret = try newSecret(change, of: id)
+    let secret = try newSecret(of: id, in: change.organization())
     return try await change.carryOut(
       .webhookEndpoint(.create(id, payload.settings, secret: secret.sealed)),
       showing: secret.text, as: "secret")
@@ -76,7 +76,7 @@ struct WebhookEndpointRoutes: RouteGroup {
     let change = try await change(request, context)
     let id = try context.id("endpoint", of: WebhookEndpoint.self)
     let payload = try RotateWebhookSecretPayload(context.body)
-    let secret = try newSecret(change, of: id)
+    let secret = try newSecret(of: id, in: change.organization())
     return try await change.carryOut(
       .webhookEndpoint(
         .rotateSecret(id, to: secret.sealed, overlapSeconds: payload.overlapSeconds)),
@@ -121,11 +121,10 @@ struct WebhookEndpointRoutes: RouteGroup {
 
   /// A new secret: as it is kept, and as it is shown.
   private func newSecret(
-    _ change: ChangeRequest, of id: WebhookEndpointID
+    of id: WebhookEndpointID, in organization: OrganizationID
   ) throws(CryptographyError) -> (sealed: SealedKey, text: String) {
-    let bytes = change.newSecret(
-      ofBytes: WebhookSecretVault.secretSize, for: WebhookSignature.secretPrefix)
-    let sealed = try services.webhookSecrets.seal(bytes, of: id, in: change.organization())
+    let bytes = SecureRandom.bytes(WebhookSecretVault.secretSize)
+    let sealed = try services.webhookSecrets.seal(bytes, of: id, in: organization)
     return (sealed, WebhookSignature.text(ofSecret: bytes))
   }
 }

@@ -56,7 +56,7 @@ extension Workspace {
       if let closure = key.closure(at: context.time) { throw .apiKeyClosed(closure) }
       guard key.rotatedTo == nil else { throw .apiKeyClosed(.rotated) }
       try requireUnused(secret)
-      let graceEnd = context.time.advanced(by: graceSeconds * 1_000_000)
+      let graceEnd = context.time.advanced(bySeconds: graceSeconds)
       let rotation: [APIKeyEvent] = [
         .created(
           .init(
@@ -120,7 +120,7 @@ extension APIKey {
   /// A new key in its place lives as long as it was made to.
   fileprivate func renewedExpiry(at time: Timestamp) -> Timestamp? {
     expiresAt.map { expiresAt in
-      let life = expiresAt.microseconds - createdAt.microseconds
+      let life = expiresAt.microseconds(since: createdAt)
       return max(expiresAt, time.advanced(by: life))
     }
   }

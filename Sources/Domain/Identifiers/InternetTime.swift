@@ -1,9 +1,10 @@
 /// RFC 3339 §5.6 date-times, read strictly: `T` and `Z` in upper case, a real date, 1 to 9
 /// fractional digits, any offset.
-package enum InternetTime {
+enum InternetTime {
   /// Microseconds since 1970-01-01T00:00:00Z, further digits dropped; nil when `text` is anything
-  /// else. A leap second (`:60`) is refused: the epoch has no such instant.
-  package static func microseconds(_ text: String) -> Int64? {
+  /// else. A leap second (`:60`) is refused: the epoch has no such instant. An offset may lead out of the years 0001 to
+  /// 9999, and into them from the year 0000.
+  fileprivate static func microseconds(_ text: String) -> Int64? {
     var rest = Array(text.utf8)[...]
     func number(_ digits: Int) -> Int64? {
       guard rest.count >= digits else { return nil }
@@ -68,7 +69,8 @@ package enum InternetTime {
 }
 
 extension Timestamp {
-  /// Reads what ``rfc3339`` writes, and every other RFC 3339 §5.6 time; nil for anything else.
+  /// Reads what ``rfc3339`` writes, and every other RFC 3339 §5.6 time; nil for anything else, and for what its offset leads
+  /// out of the years 0001 to 9999.
   package init?(rfc3339 text: String) {
     guard let microseconds = InternetTime.microseconds(text) else { return nil }
     self.init(microseconds: microseconds)

@@ -1,24 +1,70 @@
-/// An instant as microseconds since the Unix epoch, UTC: exact, comparable, without floating point.
+/// An instant in the years 0001 to 9999, UTC, in whole microseconds: exact, comparable, without floating point.
+///
+/// RFC 3339 writes years with four digits, so an instant outside them could be held but never shown. There is none: reading
+/// refuses it, and arithmetic stops at the first and the last instant.
 package struct Timestamp: Hashable, Comparable, Sendable, Codable {
   /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
   package let microseconds: Int64
 
-  /// The instant that many microseconds after the Unix epoch.
-  package init(microseconds: Int64) {
+  /// 1970-01-01T00:00:00Z, for where there is no time to tell.
+  package static let epoch = Timestamp(clamping: 0)
+  /// 0001-01-01T00:00:00.000000Z.
+  package static let earliest = Timestamp(clamping: .min)
+  /// 9999-12-31T23:59:59.999999Z.
+  package static let latest = Timestamp(clamping: .max)
+
+  private static let range: ClosedRange<Int64> =
+    -62_135_596_800_000_000...253_402_300_799_999_999
+
+  /// The instant that many microseconds after the Unix epoch; nil outside the years 0001 to 9999.
+  package init?(microseconds: Int64) {
+    guard Self.range.contains(microseconds) else { return nil }
     self.microseconds = microseconds
   }
 
-  /// So many microseconds later.
+  /// The instant that many microseconds after the Unix epoch, or else the nearest one that can be held.
+  package init(clamping microseconds: Int64) {
+    self.microseconds = min(max(microseconds, Self.range.lowerBound), Self.range.upperBound)
+  }
+
+  /// The instant that many seconds after the Unix epoch, or else the nearest one that can be held.
+  package init(clampingSeconds seconds: Int64) {
+    self.init(clamping: seconds *| Self.microsecondsPerSecond)
+  }
+
+  /// Whole seconds since the Unix epoch, rounded down.
+  package var seconds: Int64 { microseconds.floorDivided(by: Self.microsecondsPerSecond).quotient }
+
+  /// Whole days since the Unix epoch, rounded down.
+  package var days: Int64 { seconds.floorDivided(by: 86_400).quotient }
+
+  /// So many microseconds later, but never later than ``latest`` or earlier than ``earliest``.
   package func advanced(by microseconds: Int64) -> Timestamp {
-    Timestamp(microseconds: self.microseconds + microseconds)
+    Timestamp(clamping: self.microseconds +| microseconds)
+  }
+
+  /// So many seconds later, but never later than ``latest`` or earlier than ``earliest``.
+  package func advanced(bySeconds seconds: Int64) -> Timestamp {
+    advanced(by: seconds *| Self.microsecondsPerSecond)
+  }
+
+  /// Microseconds since another instant. The difference of two instants always fits.
+  package func microseconds(since other: Timestamp) -> Int64 {
+    microseconds - other.microseconds
   }
 
   package static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.microseconds < right.microseconds
   }
 
+  /// - Throws: `DecodingError` outside the years 0001 to 9999.
   package init(from decoder: any Decoder) throws {
-    microseconds = try decoder.singleValueContainer().decode(Int64.self)
+    let container = try decoder.singleValueContainer()
+    guard let time = Timestamp(microseconds: try container.decode(Int64.self)) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "not an instant in the years 0001 to 9999")
+    }
+    self = time
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -26,7 +72,9 @@ package struct Timestamp: Hashable, Comparable, Sendable, Codable {
     try container.encode(microseconds)
   }
 
-  /// RFC 3339 in UTC with six fractional digits, e.g. `2026-11-24T10:55:02.123456Z`. Years 0000 to 9999.
+  private static let microsecondsPerSecond: Int64 = 1_000_000
+
+  /// RFC 3339 in UTC with six fractional digits, e.g. `2026-11-24T10:55:02.123456Z`.
   package var rfc3339: String {
     let second = microseconds.floorDivided(by: 1_000_000)
     let day = second.quotient.floorDivided(by: 86_400)

@@ -239,7 +239,8 @@ extension Workspace {
           .created(
             .init(
               invitationID: id, role: role, subjectID: subject, email: SealedText(email),
-              tokenHash: SecretHash(hash), expiresAt: context.time.advanced(by: Invitation.lifetime))))
+              tokenHash: SecretHash(hash), expiresAt: context.time.advanced(by: Invitation.lifetime)
+            )))
       ]
     }
     guard let invitation = invitations[command.invitationID] else { throw .notFound(.invitation) }

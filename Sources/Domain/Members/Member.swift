@@ -115,15 +115,16 @@ package struct Member: Equatable, Sendable, Codable {
 // MARK: Commands and decide
 
 package enum MemberCommand: Equatable, Sendable {
-  case changeRole(UserID, to: Role)
-  /// Somebody else, or oneself: then it is leaving.
-  case remove(UserID)
+  /// `revokesTokens` ends the tokens that they made and that may do what the new role may not.
+  case changeRole(UserID, to: Role, revokesTokens: Bool = false)
+  /// Somebody else, or oneself: then it is leaving. `revokesTokens` ends the tokens that they made.
+  case remove(UserID, revokesTokens: Bool = false)
   /// The other becomes an owner, and who asks becomes an admin.
   case transferOwnership(to: UserID)
 
   package var userID: UserID {
     switch self {
-    case .changeRole(let id, _), .remove(let id), .transferOwnership(let id): id
+    case .changeRole(let id, _, _), .remove(let id, _), .transferOwnership(let id): id
     }
   }
 }
@@ -148,19 +149,23 @@ extension Workspace {
     _ command: MemberCommand, in context: CommandContext
   ) throws(Rejection) -> [WorkspaceEvent] {
     switch command {
-    case .changeRole(let id, let role):
+    case .changeRole(let id, let role, let revokesTokens):
       _ = try Organization.open(organization)
       guard let member = members[id] else { throw .notFound(.member) }
       guard member.role != role else { return [] }
       try requireGrant(role, by: context.actor)
       try requireGrant(member.role, by: context.actor)
       if member.role == .owner { try requireAnotherOwner() }
-      return [.member(.roleChanged(.init(userID: id, role: role)))]
-    case .remove(let id):
+      let tokens =
+        revokesTokens
+        ? serviceTokens(madeBy: id, strongerThan: role, at: context.time) : []
+      return [.member(.roleChanged(.init(userID: id, role: role)))] + revocations(of: tokens)
+    case .remove(let id, let revokesTokens):
       guard let member = members[id] else { throw .notFound(.member) }
       if context.actor != .user(id) { try requireGrant(member.role, by: context.actor) }
       if member.role == .owner { try requireAnotherOwner() }
-      return [.member(.removed(.init(userID: id)))]
+      let tokens = revokesTokens ? serviceTokens(madeBy: id, at: context.time) : []
+      return [.member(.removed(.init(userID: id)))] + revocations(of: tokens)
     case .transferOwnership(let id):
       _ = try Organization.open(organization)
       guard let heir = members[id] else { throw .notFound(.member) }

@@ -140,6 +140,7 @@ extension Workspace {
     switch command {
     case .change(let tier):
       _ = try Organization.open(organization)
+      try requireLeave(to: tier, in: context)
       let changed = PlanEvent.Changed(tier, of: context.plans)
       let isSame =
         plan?.tier == tier && plan?.catalogVersion == changed.catalogVersion

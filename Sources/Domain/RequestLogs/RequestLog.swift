@@ -87,7 +87,7 @@ extension TypeID<RequestLog> {
   /// The milliseconds in front of a UUID of version 7 (RFC 9562, section 5.7). The row's place follows from it, so that
   /// whoever sends a record again meets the one that is there.
   package var time: Timestamp {
-    Timestamp(microseconds: Int64(UInt128(uuid) >> 80) * 1000)
+    Timestamp(clamping: Int64(UInt128(uuid) >> 80) * 1000)
   }
 
   /// Whether the UUID is one of version 7, and so has a time.

@@ -216,6 +216,8 @@ extension Workspace {
       return token.revokedAt == nil ? [.serviceToken(.revoked(.init(tokenID: id)))] : []
     }
     _ = try Organization.open(organization)
+    // A token that leaked must not make others, nor give itself a longer life: only people do.
+    guard context.actor.kind != .token else { throw .personRequired }
     switch command {
     case .create(let id, let name, let role, let projectIDs, let secret, let expiresAt):
       guard serviceTokens[id] == nil else { return [] }
@@ -236,7 +238,7 @@ extension Workspace {
       }
       guard token.secret != secret else { return [] }
       try requireGrant(token.role, by: context.actor)
-      let life = token.expiresAt.microseconds - token.updatedAt.microseconds
+      let life = token.expiresAt.microseconds(since: token.updatedAt)
       return [
         .serviceToken(
           .rotated(
@@ -244,7 +246,7 @@ extension Workspace {
               tokenID: id, secret: secret,
               // The old secret never outlives what it was good for.
               graceUntil: min(
-                context.time.advanced(by: graceSeconds * 1_000_000), token.expiresAt),
+                context.time.advanced(bySeconds: graceSeconds), token.expiresAt),
               expiresAt: max(token.expiresAt, context.time.advanced(by: life)))))
       ]
     case .revoke:

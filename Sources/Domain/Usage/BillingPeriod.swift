@@ -1,4 +1,4 @@
-/// A calendar month of UTC, in which a plan's included requests are counted.
+/// A calendar month of UTC in the years 0001 to 9999, in which a plan's included requests are counted.
 package struct BillingPeriod: Hashable, Comparable, Sendable {
   /// Months since January of the year 0.
   private let months: Int64
@@ -9,23 +9,21 @@ package struct BillingPeriod: Hashable, Comparable, Sendable {
 
   /// The one in which something happens.
   package init(containing time: Timestamp) {
-    let day = time.microseconds.floorDivided(by: 86_400_000_000).quotient
-    let date = CivilDate(daysSinceEpoch: day)
+    let date = CivilDate(daysSinceEpoch: time.days)
     months = date.year * 12 + date.month - 1
   }
 
   /// Its first moment.
-  package var start: Timestamp {
+  package var start: Timestamp { Self.firstMoment(ofMonth: months) }
+
+  /// The first moment of the next one. Of the last month of all it is the last moment that there is.
+  package var end: Timestamp { Self.firstMoment(ofMonth: months + 1) }
+
+  private static func firstMoment(ofMonth months: Int64) -> Timestamp {
     let year = months.floorDivided(by: 12)
     return Timestamp(
-      microseconds: InternetTime.daysSinceEpoch(year.quotient, year.remainder + 1, 1)
-        * 86_400_000_000)
+      clampingSeconds: InternetTime.daysSinceEpoch(year.quotient, year.remainder + 1, 1) * 86_400)
   }
-
-  /// The first moment of the next one.
-  package var end: Timestamp { next.start }
-
-  package var next: BillingPeriod { BillingPeriod(months: months + 1) }
 
   package static func < (left: BillingPeriod, right: BillingPeriod) -> Bool {
     left.months < right.months

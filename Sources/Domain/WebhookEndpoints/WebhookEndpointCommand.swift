@@ -71,7 +71,7 @@ extension Workspace {
       _ = try Organization.open(organization)
       guard endpoint.secret != secret else { return [] }
       let formerUntil =
-        overlapSeconds > 0 ? context.time.advanced(by: overlapSeconds * 1_000_000) : nil
+        overlapSeconds > 0 ? context.time.advanced(bySeconds: overlapSeconds) : nil
       return [.secretRotated(.init(endpointID: id, secret: secret, formerUntil: formerUntil))]
     case .disable(let id, let reason, let answeredAt):
       // In what is archived too: sending can always be stopped.

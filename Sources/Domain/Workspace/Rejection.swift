@@ -31,6 +31,12 @@ package enum Rejection: Error, Equatable, Sendable {
   case featureMissing(FeatureMissing)
   /// The plan does not have the provider.
   case providerMissing(ProviderMissing)
+  /// A subscription has to pay for the plan first.
+  case paymentRequired(PaymentRequired)
+  /// The platform gives this plan, and no one else.
+  case planGivenByPlatform(PlanTier)
+  /// A service token asked for what only a person may do.
+  case personRequired
   /// A project has keys for as many providers as it may have.
   case tooManyProviderKeys(Int)
   /// The workspace has as many webhook endpoints as it may have.

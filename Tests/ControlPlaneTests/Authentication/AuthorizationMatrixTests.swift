@@ -55,6 +55,18 @@ import Testing
     }
   }
 
+  /// Every loop of this suite is over these: an empty one would pass.
+  @Test func `the contract has operations of every kind`() throws {
+    let secured = try Self.secured.get()
+    #expect(secured.count > 90)
+    #expect(secured.count { $0.isTenant } > 70)
+    #expect(secured.count { $0.isTenant && $0.isOfOneProject } > 15)
+    #expect(secured.count { $0.takesAsOf } > 10)
+    for permission in ["authenticated", "person", "platform-admin", "gateway"] {
+      #expect(secured.contains { $0.permission == permission }, "\(permission)")
+    }
+  }
+
   @Test func `every operation says what it needs, and has a body here`() async throws {
     let world = try await World.shared
     for operation in try Self.operations.get() {
@@ -117,6 +129,34 @@ import Testing
       #expect(other.status == 404, "\(operation.id)")
       #expect(try there.json["detail"] == other.json["detail"])
       #expect(try there.problem == other.problem)
+    }
+  }
+
+  /// Row security shows a member of two workspaces the rows of both: only what each query asks for keeps them apart.
+  @Test func `a member of two workspaces sees in each one only its own`() async throws {
+    let world = try await World.shared
+    let (id, client) = try await world.plane.makeUser()
+    let marked = try #require(OrganizationID(world.organization))
+    let owner = try #require(world.members[.owner])
+    try await world.plane.addMember(
+      id, role: .admin, to: marked, by: owner.userID(world.plane))
+    let path = try await client.makeOrganization("Empty")
+    let empty = World.elsewhere(
+      world, organization: String(try #require(path.split(separator: "/").last)))
+    #expect(try await client.get("/v1/organizations/\(marked)").status == 200)
+    for operation in try Self.secured.get() where operation.isTenant {
+      let isAboutOne = operation.path.split(separator: "{").count > 2
+      guard isAboutOne || operation.method == "GET" else { continue }
+      guard let permission = Permission(rawValue: operation.permission),
+        Role.owner.may(permission)
+      else { continue }
+      for moment in operation.takesAsOf ? [nil, "1"] : [nil] {
+        let reply = try await empty.send(operation, by: client, asOf: moment)
+        let cell = "\(operation.id) as of \(moment ?? "now"): \(reply.status) \(reply.text)"
+        #expect(reply.status == (isAboutOne ? 404 : 200), "\(cell)")
+        #expect(!reply.text.contains(World.mark), "\(cell)")
+        #expect(reply.status >= 400 || !reply.text.contains(world.organization), "\(cell)")
+      }
     }
   }
 
@@ -305,17 +345,28 @@ struct World: Sendable {
 
   /// The same things in a workspace that does not exist.
   static func nowhere(_ world: World) -> World {
-    World(world, organization: "org_00000000000000000000000000")
+    elsewhere(world, organization: "org_00000000000000000000000000")
+  }
+
+  /// The same things, looked for in another workspace.
+  static func elsewhere(_ world: World, organization: String) -> World {
+    World(world, organization: organization)
   }
 
   private static func id(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }
 
   /// Changes are only tried, so that every cell finds the same workspace.
+  ///
+  /// - Parameters:
+  ///   - project: the project that the path names where it names one; nil for the workspace's own.
+  ///   - moment: the version or time as of which something is read.
   func send(
-    _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true
+    _ operation: Contract.Operation, by client: TestClient, dryRun: Bool = true,
+    project: String? = nil, asOf moment: String? = nil
   ) async throws -> HTTPReply {
     let values = [
-      "organization": organization, "project": project, "rule": rule, "log": log, "key": apiKey,
+      "organization": organization, "project": project ?? self.project, "rule": rule, "log": log,
+      "key": apiKey,
       "purchase": "\(purchase)",
       "provider": "openai", "endpoint": webhookEndpoint,
       "event": operation.isTenant ? delivered : "evt_unknown",
@@ -327,7 +378,8 @@ struct World: Sendable {
           ? "gtw_00000000000000000000000000" : "pat_00000000000000000000000000",
     ]
     let path = values.reduce(operation.path) { $0.replacing("{\($1.key)}", with: $1.value) }
-    let query = dryRun && !operation.isReadOnly ? "?dry_run=true" : ""
+    let query =
+      moment.map { "?as_of=\($0)" } ?? (dryRun && !operation.isReadOnly ? "?dry_run=true" : "")
     return try await client.send(
       operation.method, path + query, AuthorizationMatrixTests.body(of: operation, in: self),
       // A stream of events that could be followed has no end.

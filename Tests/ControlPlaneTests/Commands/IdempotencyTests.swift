@@ -1,5 +1,6 @@
 import FoundationEssentials
 import JSON
+import Postgres
 import Support
 import Testing
 
@@ -54,6 +55,35 @@ import Testing
     #expect(other.status == 201)
     #expect(other["idempotency-replayed"] == nil)
     #expect(try other.json["id"] != one.json["id"])
+  }
+
+  @Test func `after 24 hours the same key is a new request`() async throws {
+    let plane = try await TestControlPlane.shared
+    let organization = try await plane.client.makeOrganization()
+    let value = UUID().uuidString
+    let key = ["Idempotency-Key": value]
+    let body = #"{"name":"B","environment":"live"}"#
+    let first = try await plane.client.post("\(organization)/projects", body, headers: key)
+    func age(_ hours: Int64) async throws {
+      let aged = try await plane.database.withSession { session throws in
+        try session.execute(
+          """
+          UPDATE idempotency_records SET created_at = now() - \(hours) * interval '1 hour' \
+          WHERE key = \(value)
+          """, deadline: .soon
+        ).affected
+      }
+      #expect(aged == 1)
+    }
+    try await age(23)
+    let second = try await plane.client.post("\(organization)/projects", body, headers: key)
+    #expect(second["idempotency-replayed"] == "true")
+    #expect(second.body == first.body)
+    try await age(25)
+    let third = try await plane.client.post("\(organization)/projects", body, headers: key)
+    #expect(third.status == 201)
+    #expect(third["idempotency-replayed"] == nil)
+    #expect(third["location"] != first["location"])
   }
 
   @Test func `a refusal is not stored`() async throws {

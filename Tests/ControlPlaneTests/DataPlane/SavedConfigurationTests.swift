@@ -71,7 +71,7 @@ import Testing
     let key: KnownGateways.Key = isPepperGiven ? .pepper(secret) : .own(secret)
     let known = KnownGateways(key)
     let (id, token) = (GatewayTokenID(Identifiers.next()), TokenFormat.gateway.generate())
-    let until = Timestamp(microseconds: Timestamp.now.microseconds + 60_000_000)
+    let until = Timestamp(clamping: Timestamp.now.microseconds + 60_000_000)
     known.note(token, of: id, until: until)
     let bytes = try Self.bytes(key, known.all)
     #expect(!String(decoding: bytes, as: UTF8.self).contains(token))

@@ -57,8 +57,8 @@ import Testing
       envelope["actor_kind"] = event["actor"]?["kind"]
       let actorID = try #require(event["actor"]?["id"]?.string.flatMap(UserID.init))
       envelope["actor_id"] = .string(actorID.uuid.uuidString.lowercased())
-      let time = try #require(event["occurred_at"]?.string.flatMap(InternetTime.microseconds))
-      envelope["occurred_at"] = .integer(time)
+      let time = try #require(event["occurred_at"]?.string.flatMap(Timestamp.init(rfc3339:)))
+      envelope["occurred_at"] = .integer(time.microseconds)
       let hash = SHA256.hash(try Self.bytes(previous), JSONValue.object(envelope).canonicalBytes())
       #expect(event["hash"] == .string(hash.hexString))
       previous = hash.hexString

@@ -133,7 +133,7 @@ import Testing
       let count = stream.events.count
       let start = ContinuousClock.now
       #expect(
-        try await plane.client.send("DELETE", "\(organization)/members/\(viewer.id)").status == 204)
+        try await plane.client.send("DELETE", "\(organization)/members/\(viewer.id)").status == 200)
       _ = try await plane.client.makeProject(in: organization)
       #expect(try await stream.isCut(within: .seconds(3)))
       #expect(ContinuousClock.now - start < .milliseconds(2500))
@@ -175,14 +175,16 @@ import Testing
 
   /// Every type of event needs the permission to read what it is about.
   @Test func `what an event is about decides who sees it`() throws {
+    var named = 0
     for type in WorkspaceEvent.payloadTypes {
       let permission = try #require(WorkspaceEvent.permissionToRead(eventOfType: type.type))
       #expect(permission.rawValue.hasSuffix(":read"))
       let subject = type.type.split(separator: ".")[0]
-      if let own = Permission(rawValue: "\(subject):read") {
-        #expect(permission == own, "\(type.type)")
-      }
+      guard let own = Permission(rawValue: "\(subject):read") else { continue }
+      #expect(permission == own, "\(type.type)")
+      named += 1
     }
+    #expect(named >= 10)
     #expect(WorkspaceEvent.permissionToRead(eventOfType: "future.thing") == nil)
   }
 }

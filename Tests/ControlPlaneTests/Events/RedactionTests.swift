@@ -34,7 +34,9 @@ import Testing
   @Test func `nothing that is shown looks like a hash or something sealed`() throws {
     for type in WorkspaceEvent.payloadTypes {
       let text = String(decoding: try Self.shown(type).payload.canonicalBytes(), as: UTF8.self)
-      for word in text.split(whereSeparator: { !$0.isLetter && !$0.isNumber && $0 != "-" && $0 != "_" }) {
+      for word in text.split(whereSeparator: {
+        !$0.isLetter && !$0.isNumber && $0 != "-" && $0 != "_"
+      }) {
         let isMixed = word.contains(where: \.isUppercase) && word.contains(where: \.isLowercase)
         #expect(word.utf8.count < 32 || !isMixed, "\(type.type): \(word)")
       }
@@ -64,11 +66,11 @@ import Testing
     let organization = try await plane.client.makeOrganization()
     let project = try await plane.client.makeProject(in: organization)
     _ = try await plane.client.post("\(project)/api-keys", #"{"name":"Web"}"#)
-    _ = try await plane.client.put("\(project)/provider-keys/openai", #"{"key":"sk-redaction-0123"}"#)
+    _ = try await plane.client.put(
+      "\(project)/provider-keys/openai", #"{"key":"sk-redaction-0123"}"#)
     _ = try await plane.client.post(
       "\(organization)/invitations", #"{"email":"guest@example.com","role":"viewer"}"#)
-    let (viewer, id) = try await plane.makeUser()
-    try await plane.addMember(id, to: organization, as: .viewer)
+    let viewer = try await plane.makeMember(of: organization, role: .viewer)
     let owners = try await plane.client.all("\(organization)/events")
     let seen = try await viewer.all("\(organization)/events")
     #expect(owners.contains { $0["type"] == .string("api_key.created") })

@@ -28,7 +28,7 @@ import Testing
           reply = try await user.client.send("DELETE", "/v1/me/tokens/\(token)")
           expected = 401
         }
-        #expect(reply.status == 204, "\(reply.text)")
+        #expect(reply.status == (expected == 404 ? 200 : 204), "\(reply.text)")
         let start = ContinuousClock.now
         let refused = try await there.get(path)
         delays.append(.now - start)

@@ -28,7 +28,7 @@ import Testing
   }
 
   static let context = CommandContext(
-    actor: .system, time: Timestamp(microseconds: 0), plans: .standard)
+    actor: .system, time: Timestamp(clamping: 0), plans: .standard)
 
   @Test func `an organization that does not exist pays for nothing`() {
     #expect(throws: Rejection.notFound(.organization)) {

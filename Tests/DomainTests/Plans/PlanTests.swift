@@ -26,7 +26,9 @@ extension Workspace {
     _ command: WorkspaceCommand, plans: PlanCatalog = .standard
   ) throws(Rejection) -> [WorkspaceEvent] {
     let time = Scenario.time(version + 1)
-    return try decide(command, in: CommandContext(actor: .user(owner), time: time, plans: plans))
+    return try decide(
+      command,
+      in: CommandContext(actor: .user(owner), time: time, plans: plans, upgrades: .selfService))
   }
 }
 

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct ReplayTests {
   static let denyAll = RuleID(UUID(UInt128(51)))
-  static let time = Timestamp(microseconds: 1_700_000_000_000_000)
+  static let time = Timestamp(clamping: 1_700_000_000_000_000)
 
   static func log(
     _ decision: RequestLog.Decision, _ reason: RequestLog.Reason? = nil, model: String = "gpt-4o",

@@ -86,7 +86,6 @@ extension WorkspaceEvent {
 
   @Test(arguments: [
     Actor.user(guest), .system, Actor(kind: .gateway, id: owner.uuid),
-    Actor(kind: .token, id: owner.uuid),
   ])
   func `who has no role makes no token`(actor: Actor) {
     given(.created, .ownerAdded).when(Self.create(as: .viewer), by: actor)
@@ -133,6 +132,67 @@ extension WorkspaceEvent {
     scenario.when(.member(.remove(owner)), by: Self.token).thenRejected(.roleNotYours(.owner))
     scenario.when(.member(.transferOwnership(to: developer)), by: Self.token)
       .thenRejected(.roleNotYours(.owner))
+  }
+
+  @Test(arguments: [create(as: .viewer), rotate(grace: 3600)])
+  func `a token neither makes tokens nor gives itself a longer life`(command: WorkspaceCommand) {
+    given(.created, .ownerAdded, .tokenCreated(as: .admin))
+      .when(command, by: Self.token).thenRejected(.personRequired)
+  }
+
+  @Test func `a token can end tokens`() {
+    given(.created, .ownerAdded, .tokenCreated(as: .admin))
+      .when(Self.revoke, by: Self.token).then(.tokenRevoked)
+  }
+
+  // MARK: When their makers go
+
+  /// The events of a scenario are the actor's, who makes the token and is a member here.
+  private static let maker = Scenario.actor.userID ?? owner
+  private static let madeByMember = given(
+    .created, .ownerAdded, .joined(maker, as: .admin), .tokenCreated(as: .admin))
+
+  @Test func `who is removed leaves their tokens unless they are to be ended too`() {
+    Self.madeByMember.when(.member(.remove(Self.maker)), by: .user(owner))
+      .then(.removed(Self.maker))
+    let workspace = Self.madeByMember
+      .when(.member(.remove(Self.maker, revokesTokens: true)), by: .user(owner))
+      .then(.removed(Self.maker), .tokenRevoked)
+    #expect(workspace.serviceTokens[deployToken]?.revokedAt != nil)
+    // Somebody else's tokens stay as they are.
+    Self.madeByMember.when(.member(.remove(owner, revokesTokens: true)), by: .user(owner))
+      .thenRejected(.lastOwner)
+  }
+
+  @Test func `who leaves can end their tokens with the same command`() {
+    Self.madeByMember
+      .when(.member(.remove(Self.maker, revokesTokens: true)), by: .user(Self.maker))
+      .then(.removed(Self.maker), .tokenRevoked)
+  }
+
+  @Test func `tokens that are revoked or have expired are not ended again`() {
+    given(.created, .ownerAdded, .joined(Self.maker, as: .admin), .tokenCreated(), .tokenRevoked)
+      .when(.member(.remove(Self.maker, revokesTokens: true)), by: .user(owner))
+      .then(.removed(Self.maker))
+    Self.madeByMember
+      .when(
+        .member(.remove(Self.maker, revokesTokens: true)), by: .user(owner), at: Self.expiry
+      ).then(.removed(Self.maker))
+  }
+
+  @Test(arguments: Role.allCases)
+  func `of a lower role, those tokens end that may do more`(role: Role) {
+    let isStronger = !role.mayGrant(.admin)
+    let decision = Self.madeByMember
+      .when(
+        .member(.changeRole(Self.maker, to: role, revokesTokens: true)), by: .user(owner))
+    let changed = WorkspaceEvent.roleChanged(Self.maker, to: role)
+    switch (role, isStronger) {
+    case (.admin, _): decision.thenNothing()
+    case (_, true): decision.then(changed, .tokenRevoked)
+    case (_, false): decision.then(changed)
+    }
+    #expect(isStronger == ![.owner, .admin].contains(role))
   }
 
   // MARK: Repeated

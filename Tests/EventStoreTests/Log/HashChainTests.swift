@@ -87,7 +87,8 @@ import Testing
     }
   }
 
-  /// Hashed by hand, so that the chain can be verified by another program.
+  /// Hashed by hand, so that the chain can be verified by another program. The system's event has neither an actor nor a
+  /// request.
   @Test func `the hash is what the documentation says`() throws {
     let stream = try #require(UUID(uuidString: "00000000-0000-7000-8000-00000000000A"))
     let id = try #require(UUID(uuidString: "00000000-0000-7000-8000-00000000000B"))
@@ -97,7 +98,7 @@ import Testing
     let event = UnrecordedEvent(
       eventID: id, type: "organization.created", schemaVersion: 1, actorKind: "system",
       actorID: nil, requestID: nil, causationID: id,
-      occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1)
+      occurredAt: TimestampTZ(clamping: 1)
     ).recorded(payload: payload, organizationID: stream, after: .empty, position: 7)
     let envelope = """
       {"actor_kind":"system","causation_id":"00000000-0000-7000-8000-00000000000b",\
@@ -109,6 +110,41 @@ import Testing
     let zeros = [UInt8](repeating: 0, count: 32)
     #expect(event.previousHash == zeros)
     #expect(event.hash == SHA256.hash(zeros, Array(envelope.utf8)).bytes)
+  }
+
+  /// Every member of the envelope, under its documented name, with a value that no other member has; the digest itself
+  /// was computed with sha256sum.
+  @Test func `the golden vector holds every member of the envelope`() throws {
+    func id(_ digit: Character) throws -> UUID {
+      try #require(UUID(uuidString: "00000000-0000-7000-8000-00000000000\(digit)"))
+    }
+    var payload = JSONObject()
+    payload.set("reason", "Zürich 🚂")
+    payload.set("project_id", "prj_1")
+    let previous = [UInt8](0..<32)
+    let event = UnrecordedEvent(
+      eventID: try id("B"), type: "project.panic_mode_enabled", schemaVersion: 3,
+      actorKind: "user", actorID: try id("C"), requestID: "req-42", causationID: try id("D"),
+      occurredAt: TimestampTZ(clamping: 1_700_000_000_123_456)
+    ).recorded(
+      payload: payload, organizationID: try id("A"),
+      after: StreamHead(version: 4, hash: previous), position: 9)
+    let envelope = """
+      {"actor_id":"00000000-0000-7000-8000-00000000000c","actor_kind":"user",\
+      "causation_id":"00000000-0000-7000-8000-00000000000d",\
+      "event_id":"00000000-0000-7000-8000-00000000000b","occurred_at":1700000000123456,\
+      "organization_id":"00000000-0000-7000-8000-00000000000a",\
+      "payload":{"project_id":"prj_1","reason":"Zürich 🚂"},"position":9,"request_id":"req-42",\
+      "schema_version":3,"type":"project.panic_mode_enabled","version":5}
+      """
+    #expect(event.hash == SHA256.hash(previous, Array(envelope.utf8)).bytes)
+    #expect(
+      Self.hexadecimal(event.hash)
+        == "aad420fc73c4bbb59e8ca57ccc00fe200d29f06cf5dff79c892a63acb38f2a7d")
+  }
+
+  private static func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 
   private static let database = Task {

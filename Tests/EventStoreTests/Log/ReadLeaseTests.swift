@@ -1,6 +1,8 @@
 import FoundationEssentials
+import Glibc
 import Postgres
 import Support
+import Synchronization
 import Testing
 
 @testable import EventStore
@@ -66,25 +68,74 @@ import Testing
     #expect(Revocation.patience > ReadLease.term * 1.05)
   }
 
-  /// Each of them waits by itself, and none takes the right of another one for that which it waits for.
+  /// The sole reader may have asked the moment before: what it was told then is good for ``ReadLease/term``.
+  @Test func `an append waits until no lease can be left`() async throws {
+    let database = try await TestPostgres.database()
+    let waited = try await database.withSession { session throws in
+      #expect(try !session.execute(EventLog.claimHead(for: UUID()), deadline: .soon).isEmpty)
+      let start = ContinuousClock.now
+      try TestLog.append(1, to: UUID(), session)
+      return ContinuousClock.now - start
+    }
+    #expect(waited >= Revocation.patience)
+  }
+
+  /// The revocation may have been announced only just now.
+  @Test func `an append that finds a revocation announced waits as long`() async throws {
+    let database = try await TestPostgres.database()
+    let waited = try await database.withSession { session throws in
+      #expect(try !session.execute(EventLog.claimHead(for: UUID()), deadline: .soon).isEmpty)
+      _ = try session.execute(
+        "UPDATE event_log_head SET revocation = \(UUID()) WHERE singleton", deadline: .soon)
+      let start = ContinuousClock.now
+      try TestLog.append(1, to: UUID(), session)
+      return ContinuousClock.now - start
+    }
+    #expect(waited >= Revocation.patience)
+  }
+
+  @Test func `the sole reader itself appends without waiting`() async throws {
+    let database = try await TestPostgres.database()
+    let replica = UUID()
+    try await database.withSession { session throws in
+      #expect(try !session.execute(EventLog.claimHead(for: replica), deadline: .soon).isEmpty)
+      try TestLog.append(1, to: UUID(), as: replica, session)
+      #expect(
+        try !session.execute(EventLog.head(ifReadOnlyBy: replica), deadline: .soon).isEmpty)
+    }
+  }
+
+  /// Each of them waits by itself, and none takes the right of another one for that which it waits for. All have their
+  /// connections before the right is claimed, so that nothing but the wait comes between the claim and the first append.
   @Test func `of many who revoke at once all append, and none too early`() async throws {
     let database = try await TestPostgres.database()
-    let claimed = ContinuousClock.now
-    try await database.withSession { session throws in
-      let rows = try session.execute(EventLog.claimHead(for: UUID()), deadline: .soon)
-      #expect(!rows.isEmpty)
-    }
-    try await withThrowingTaskGroup { group in
+    let gate = Gate()
+    let first = try await withThrowingTaskGroup { group in
       for _ in 0..<5 {
         group.addTask {
           try await database.withApplicationSession { session throws in
-            for _ in 0..<5 { try TestLog.append(1, to: UUID(), session) }
+            gate.waitForClaim()
+            try TestLog.append(1, to: UUID(), session)
+            let first = ContinuousClock.now
+            for _ in 0..<4 { try TestLog.append(1, to: UUID(), session) }
+            return first
           }
         }
       }
-      try await group.waitForAll()
+      while gate.connected < 5 {
+        try await Task.sleep(for: .milliseconds(1))
+      }
+      try await database.withSession { session throws in
+        let rows = try session.execute(EventLog.claimHead(for: UUID()), deadline: .soon)
+        #expect(!rows.isEmpty)
+        gate.claim()
+      }
+      var first: ContinuousClock.Instant?
+      for try await instant in group { first = min(first ?? instant, instant) }
+      return first
     }
-    #expect(ContinuousClock.now - claimed > ReadLease.term)
+    let start = try #require(gate.claimed)
+    #expect(try #require(first) - start >= Revocation.patience)
     try await database.withSession { session throws in
       #expect(try TestLog.all(session).count == 25)
       let rows = try session.execute(
@@ -104,4 +155,20 @@ import Testing
       #expect(try session.execute(EventLog.head(ifReadOnlyBy: other), deadline: .soon).isEmpty)
     }
   }
+}
+
+/// Lets writers that have their connections go on once the head is claimed.
+private final class Gate: Sendable {
+  private let state = Mutex<(connected: Int, claimed: ContinuousClock.Instant?)>((0, nil))
+
+  var connected: Int { state.withLock { $0.connected } }
+  var claimed: ContinuousClock.Instant? { state.withLock { $0.claimed } }
+
+  /// Blocks the thread of a writer's connection.
+  func waitForClaim() {
+    state.withLock { $0.connected += 1 }
+    while claimed == nil { usleep(200) }
+  }
+
+  func claim() { state.withLock { $0.claimed = .now } }
 }

@@ -40,7 +40,7 @@ enum TestLog {
       let event = UnrecordedEvent(
         eventID: UUID(), type: type, schemaVersion: 1, actorKind: "somebody", actorID: UUID(),
         requestID: "req-\(number)", causationID: UUID(),
-        occurredAt: TimestampTZ(microsecondsSinceUnixEpoch: 1_700_000_000_000_000 + position)
+        occurredAt: TimestampTZ(clamping: 1_700_000_000_000_000 + position)
       ).recorded(payload: payload, organizationID: stream, after: head, position: position)
       head = StreamHead(version: event.version, hash: event.hash)
       events.append(event)

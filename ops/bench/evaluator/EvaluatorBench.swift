@@ -59,7 +59,7 @@ enum EvaluatorBench {
       tokens: Int64.random(in: 1...8100, using: &random), time: now)
   }
 
-  private static let now = Timestamp(microseconds: 1_800_000_000_000_000)
+  private static let now = Timestamp(clamping: 1_800_000_000_000_000)
 
   private static func version4(using random: inout SplitMix64) -> String {
     let bytes = (0..<4).map { _ in "\(UInt8.random(in: 0...255, using: &random))" }
