@@ -78,18 +78,20 @@ package enum ServiceTokenEvent: Equatable, Sendable {
 
 /// What is kept of a token that was shown once.
 package struct TokenSecret: Equatable, Sendable, Codable {
-  /// Keyed hash of the whole token, in base64url.
-  package let hash: String
+  private let keptHash: SecretHash
   /// The token's last four characters, by which people recognise it.
   package let lastFour: String
 
   package init(hash: String, lastFour: String) {
-    self.hash = hash
+    keptHash = SecretHash(hash)
     self.lastFour = lastFour
   }
 
+  /// Keyed hash of the whole token, in base64url.
+  package var hash: String { keptHash.text }
+
   private enum CodingKeys: String, CodingKey {
-    case hash
+    case keptHash = "hash"
     case lastFour = "last_four"
   }
 }
