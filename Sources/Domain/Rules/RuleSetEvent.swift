@@ -29,7 +29,7 @@ package enum RuleSetEvent: Equatable, Sendable {
     package let ruleID: RuleID
     package let match: Rule.Match
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
 
