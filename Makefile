@@ -47,7 +47,7 @@ run: build
 	  echo '  curl -H "Authorization: Bearer $$(cat data/bootstrap-token)" http://127.0.0.1:8080/v1/me'; \
 	fi
 	SIGNALBOX_BOOTSTRAP_TOKEN="$${SIGNALBOX_BOOTSTRAP_TOKEN:-$$(cat data/bootstrap-token)}" \
-	  .build/release/signalbox serve --data-dir data --port 8080 --demo
+	  .build/release/signalbox serve --data-dir data/server --port 8080 --demo
 
 ## Everything that CI runs.
 test: setup python check
@@ -83,9 +83,10 @@ bench: build
 	python3 ops/bench
 
 ## The seeded fault run, long: SIGNALBOX_FAULT_SECONDS per scenario.
-faults: setup
+faults: setup python
 	swift build --build-tests
 	SIGNALBOX_FAULT_SECONDS=$${SIGNALBOX_FAULT_SECONDS:-120} swift test --skip-build --filter FaultTests
+	$(PYTHON) ops/contract/live.py .build/debug/signalbox --boundaries
 
 ## Random bytes for every reader of what comes from outside, and mutated requests for a server: an hour in all.
 ## SIGNALBOX_FUZZ_SECONDS is for each reader, SIGNALBOX_FUZZ_HTTP_SECONDS for the server.

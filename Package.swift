@@ -42,7 +42,8 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: strict),
-    .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
+    .target(name: "Threads", swiftSettings: strict),
+    .target(name: "Postgres", dependencies: ["CLibPQ", "Threads"], swiftSettings: strict),
     .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
 
@@ -63,7 +64,7 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: strict),
-    .target(name: "Mail", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(name: "Mail", dependencies: ["CCurl", "Threads"], swiftSettings: strict),
     .target(
       name: "Identity",
       dependencies: [
@@ -90,7 +91,7 @@ let package = Package(
       dependencies: [
         "COpenAPI", "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres",
         "Cryptography",
-        "Compression", "JSON", "Stripe", hummingbird, serviceLifecycle,
+        "Compression", "JSON", "Stripe", "Threads", hummingbird, serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -172,7 +173,8 @@ let package = Package(
       ],
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
-      name: "PostgresTests", dependencies: ["Postgres", "CLibPQ"], swiftSettings: strict),
+      name: "PostgresTests", dependencies: ["Postgres", "CLibPQ", "Threads"],
+      swiftSettings: strict),
     .testTarget(
       name: "CryptographyTests", dependencies: ["Cryptography", "COpenSSL"],
       swiftSettings: strict),

@@ -345,7 +345,8 @@ CREATE TABLE public.model_rules (
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT model_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text])))
+    CONSTRAINT model_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text]))),
+    CONSTRAINT model_rules_provider_check CHECK ((provider ~ '^([a-z0-9_-]{1,50}|\*)$'::text))
 );
 
 ALTER TABLE ONLY public.model_rules FORCE ROW LEVEL SECURITY;
@@ -438,7 +439,7 @@ CREATE TABLE public.provider_keys (
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT provider_keys_provider_check CHECK ((provider ~ '^[a-z0-9][a-z0-9_-]{0,49}$'::text))
+    CONSTRAINT provider_keys_provider_check CHECK ((provider ~ '^[a-z0-9_-]{1,50}$'::text))
 );
 
 ALTER TABLE ONLY public.provider_keys FORCE ROW LEVEL SECURITY;
@@ -456,7 +457,7 @@ CREATE TABLE public.request_logs (
     provider text NOT NULL,
     model text NOT NULL,
     country text,
-    region text,
+    region text DEFAULT 'unknown'::text NOT NULL,
     client_address inet,
     tokens_requested bigint,
     tokens_in bigint,
@@ -564,6 +565,8 @@ CREATE TABLE public.service_tokens (
     revoked_at timestamp with time zone,
     created_by_kind text NOT NULL,
     created_by_id uuid,
+    rotated_by_kind text,
+    rotated_by_id uuid,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,

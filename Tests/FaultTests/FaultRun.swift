@@ -31,15 +31,16 @@ struct FaultRun: Sendable {
   /// - Parameters:
   ///   - settings: the server's environment variables beside the usual ones.
   ///   - isTampered: whether the run itself leaves a database in which something does not hold.
+  ///   - openFiles: how many descriptors the server may have; nil for as many as this process.
   static func with(
-    _ settings: [String: String] = [:], isTampered: Bool = false,
+    _ settings: [String: String] = [:], isTampered: Bool = false, openFiles: Int? = nil,
     _ body: (FaultRun) async throws -> Void
   ) async throws {
     let seed = variable("SIGNALBOX_FAULT_SEED").flatMap { UInt64($0) } ?? .random(in: 1..<1_000_000)
     let directory = "/tmp/signalbox-faults-\(getpid())-\(seed)"
     let run = FaultRun(
       seed: seed, directory: directory,
-      server: try ServerProcess(directory: directory, settings: settings),
+      server: try ServerProcess(directory: directory, settings: settings, openFiles: openFiles),
       database: PrivateDatabase(directory: "\(directory)/server"))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let result: Result<Void, any Error>

@@ -125,11 +125,12 @@ struct StagedStream {
   ) throws {
     var auditRows: [AuditEventRow] = []
     for event in events {
-      let entity = try WorkspaceEvent(event).entity(in: id)
-      entities.insert(entity)
-      let before = state.workspace.json(of: entity, in: id)
+      let happened = try WorkspaceEvent(event)
+      let entity = happened.entity(in: id)
+      entities.formUnion(happened.changedEntities(in: id))
+      let before = state.workspace.audited(happened, in: id)
       try state.fold(event)
-      let after = state.workspace.json(of: entity, in: id)
+      let after = state.workspace.audited(happened, in: id)
       auditRows.append(
         AuditEventRow(
           event: event, target: entity, origin: CommandOrigin(requestID: event.requestID),

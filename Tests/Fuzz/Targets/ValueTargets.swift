@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Mail
 
 @testable import Domain
@@ -36,11 +37,15 @@ extension FuzzTarget {
         return
       }
       promise(ModelPattern(pattern.description) == pattern, "a pattern is read as it was written")
-      let bytes = ModelPattern.lowercased(name)
-      guard bytes.count <= 64 else { return }
+      let (small, whole) = (lowercased(name), lowercased(text))
+      guard small.count <= 64 else { return }
+      let rule = Rule(
+        match: .model(provider: .any, pattern), effect: .deny, createdBy: .system,
+        createdAt: .epoch, updatedAt: .epoch)
+      let decision = Controls(rules: RuleSet([ruleID: rule])).decide(
+        RequestDescription(provider: "openai", model: name, time: .epoch))
       promise(
-        pattern.matches(bytes) == matches(ModelPattern.lowercased(text)[...], bytes[...]),
-        "\(pattern) and \(name)")
+        !decision.isAllowed == matches(whole[...], small[...]), "\(pattern) and \(name)")
     },
     FuzzTarget("type-id") { bytes in
       guard let text = bytes.text, let id = OrganizationID(text) else { return }
@@ -51,6 +56,10 @@ extension FuzzTarget {
       _ = EmailAddress(text)
     },
   ]
+
+  private static let ruleID = RuleID(UUID())
+
+  private static func lowercased(_ text: String) -> [UInt8] { text.utf8.map(\.asciiLowercased) }
 
   /// Slow and plain: for each star, where it may end is a set.
   private static func matches(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool {
