@@ -289,6 +289,13 @@ extension WorkspaceEvent {
         == ServiceToken.Former(secret: secondSecret, until: Scenario.time(65)))
   }
 
+  @Test func `the former secret never outlives what the token was good for`() {
+    let hourBefore = Self.expiry.advanced(by: -Self.hour)
+    given(.created, .ownerAdded, .tokenCreated())
+      .when(Self.rotate(grace: 7200), by: .user(owner), at: hourBefore)
+      .then(.tokenRotated(grace: Self.expiry, until: hourBefore.advanced(by: Self.thirtyDays)))
+  }
+
   @Test func `at the last moment a token can still be rotated`() {
     given(.created, .ownerAdded, .tokenCreated())
       .when(Self.rotate(), by: .user(owner), at: Self.lastMoment)
