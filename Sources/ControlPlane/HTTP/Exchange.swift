@@ -28,7 +28,7 @@ package final class Exchange: Sendable {
   let bodyReservation: BodyReservation?
   private let storage = Mutex(Annotations())
 
-  package init(
+  package convenience init(
     requestID: String, trace: TraceContext? = nil, deadline: ContinuousClock.Instant,
     clientAddress: String, userAgent: String? = nil,
     pathParameters: PathParameters = PathParameters(), body: ByteBuffer = ByteBuffer()

@@ -1,4 +1,5 @@
 package import FoundationEssentials
+import HTTPTypes
 import Synchronization
 
 /// Bounds how many streams one caller holds open: each takes a connection and memory for as long as it lasts.
