@@ -262,12 +262,14 @@ struct Connections: Service {
 
   private static let poolSizes = (common: 4, evidence: 2, webhooks: 4, billing: 4)
 
-  /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
-  static func maxDescriptors(readers: Int) -> Int {
+  /// How many connections there are at most. Each has a thread of its own.
+  static func maxCount(readers: Int) -> Int {
     let sizes = poolSizes
-    let connections = 3 + readers + sizes.common + sizes.evidence + sizes.webhooks + sizes.billing
-    return 3 * connections
+    return 3 + readers + sizes.common + sizes.evidence + sizes.webhooks + sizes.billing
   }
+
+  /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
+  static func maxDescriptors(readers: Int) -> Int { 3 * maxCount(readers: readers) }
 
   init(_ database: ConnectionOptions, readers: Int) {
     let sizes = Self.poolSizes
