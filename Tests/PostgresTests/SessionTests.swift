@@ -66,7 +66,7 @@ struct SessionTests {
     }
   }
 
-  @Test func `a session that cannot leave pipeline mode is lost, and takes the process with it nowhere`()
+  @Test func `a session that cannot leave pipeline mode is lost, and the process goes on`()
     async throws
   {
     try await TestServer.withConnection { connection, _ in

@@ -44,7 +44,8 @@ import Testing
     }
   }
 
-  @Test func `whoever waits for the keys of a silent issuer holds up no other token`() async throws {
+  @Test func `whoever waits for the keys of a silent issuer holds up no other token`() async throws
+  {
     let issuer = try SilentServer()
     let provider = try IdentityProvider(
       issuer: "https://id.example.com", audiences: ["signalbox"],
