@@ -239,6 +239,16 @@ let package = Package(
     .testTarget(
       name: "ContractTests", dependencies: ["Support", "ControlPlane", "JSON"],
       swiftSettings: strict),
+    // What `make fuzz` sends random bytes to, and the corpus in an ordinary build.
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "Compression", "ConfigurationFeed", "ControlPlane", "Cryptography", "Domain", "JSON",
+        "Mail", "Stripe",
+      ],
+      path: "Tests/Fuzz/Targets", swiftSettings: strict),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzTargets", "Support"], swiftSettings: strict),
     .testTarget(
       name: "FaultTests",
       dependencies: [
@@ -250,3 +260,19 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// `make fuzz` builds in a folder of its own, with libFuzzer and its instrumentation.
+if Context.environment["SIGNALBOX_FUZZ"] == "1" {
+  let instrumented: Set = [
+    "Compression", "ConfigurationFeed", "ControlPlane", "Cryptography", "Domain", "FuzzTargets",
+    "JSON", "Mail", "Stripe",
+  ]
+  for target in package.targets where instrumented.contains(target.name) {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer"])]
+  }
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Runner",
+      swiftSettings: strict + [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])],
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+}

@@ -38,6 +38,8 @@ package struct ControlPlane: Sendable {
     /// How webhooks are sent.
     package var webhooks: Webhooks = .production
     package var stripe = StripeSettings()
+    /// How many replays go on at the same time, of all workspaces.
+    package var replaysAtOnce = 2
     /// Nil for production.
     package var development: Development?
 
@@ -121,6 +123,8 @@ package struct ControlPlane: Sendable {
       isChecking: configuration.checksMembership, authenticator: authenticator,
       knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
       limiter: configuration.rateLimits)
+    let longWork = LongWork(
+      connections, replaysAtOnce: configuration.replaysAtOnce, metrics: metrics)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(
@@ -128,8 +132,10 @@ package struct ControlPlane: Sendable {
       invitationMail: InvitationMail(queue: mail, link: configuration.invitationLink),
       hasher: secrets.hasher, plans: configuration.plans, requestLogs: requestLogs,
       limiter: configuration.rateLimits,
+      appendLimit: AppendLimit(limiter: configuration.rateLimits, metrics: metrics),
       vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher),
-      webhookSecrets: WebhookSecretVault(keys: secrets.keys))
+      webhookSecrets: WebhookSecretVault(keys: secrets.keys), longWork: longWork,
+      compiledRules: CompiledRules(longWork, metrics: metrics))
     let webhooks = configuration.webhooks.deliveries(
       pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
       logger: logger)
@@ -138,6 +144,7 @@ package struct ControlPlane: Sendable {
       logger: logger)
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
+      StripeEventRetention(pool: connections.pool, logger: logger),
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       webhooks.workers, liveEvents,
@@ -259,13 +266,21 @@ struct Connections: Service {
   let webhooks: Pool
   /// For what Stripe tells; closed by whoever tries it again.
   let billing: Pool
+  /// For long lists that are read page by page. They only read, and say for whom each time.
+  let pages: Pool
+  /// For the rules of whole workspaces, likewise.
+  let rules: Pool
 
-  private static let poolSizes = (common: 4, evidence: 2, webhooks: 4, billing: 4)
+  private static let poolSizes = (
+    common: 4, evidence: 2, webhooks: 4, billing: 4, pages: 2, rules: 1
+  )
 
   /// How many connections there are at most. Each has a thread of its own.
   static func maxCount(readers: Int) -> Int {
     let sizes = poolSizes
-    return 3 + readers + sizes.common + sizes.evidence + sizes.webhooks + sizes.billing
+    let pooled =
+      sizes.common + sizes.evidence + sizes.webhooks + sizes.billing + sizes.pages + sizes.rules
+    return 3 + readers + pooled
   }
 
   /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
@@ -298,6 +313,11 @@ struct Connections: Service {
     var paying = working
     paying.applicationName += " billing"
     billing = Pool(options: paying, minimum: 0, maximum: sizes.billing)
+    var listing = database
+    listing.setup.append("SET default_transaction_read_only = on")
+    listing.applicationName += " pages"
+    pages = Pool(options: listing, minimum: 0, maximum: sizes.pages)
+    rules = Pool(options: listing, minimum: 0, maximum: sizes.rules)
     writer.start()
     tail.start()
   }
@@ -316,6 +336,8 @@ struct Connections: Service {
     await reader.close()
     await listener.close()
     await pool.close()
+    await pages.close()
+    await rules.close()
   }
 
   /// What is kept for a day or a week; which hour it goes in does not matter.

@@ -26,7 +26,9 @@ struct EventRoutes: RouteGroup {
     let limit = query.limit()
     try query.finish()
     let rows = try await member.reads.rows(
-      EventLog.events(of: member.organizationID.uuid, after: after, limit: Int64(limit)))
+      EventLog.events(
+        of: member.organizationID.uuid, after: after, limit: Int64(limit),
+        types: member.readableEventTypes))
     return try EventPayloads.page(rows.map { try RecordedEvent($0) }, after: after)
   }
 
