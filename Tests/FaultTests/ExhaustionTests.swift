@@ -131,13 +131,11 @@ extension FaultTests {
 
     /// How many descriptors a process may have; returns how many these were before.
     private static func setOpenFiles(of pid: pid_t, to count: rlim_t) throws -> rlim_t {
-      var old = rlimit()
-      let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-      guard prlimit(pid, resource, nil, &old) == 0 else { throw CocoaError(.featureUnsupported) }
-      var new = old
-      new.rlim_cur = count
-      guard prlimit(pid, resource, &new, nil) == 0 else { throw CocoaError(.featureUnsupported) }
-      return old.rlim_cur
+      let prlimit = "/usr/bin/prlimit"
+      let old = try Program.run(
+        prlimit, ["--pid", "\(pid)", "--nofile", "--output", "SOFT", "--noheadings"])
+      _ = try Program.run(prlimit, ["--pid", "\(pid)", "--nofile=\(count):"])
+      return try #require(rlim_t(old.split(whereSeparator: \.isWhitespace).first ?? ""))
     }
 
     /// What a process has computed so far, in all its threads.
