@@ -12,7 +12,6 @@ import Testing
   private static let redacted: [String: [String]] = [
     "account.token_created": ["/secret/hash"],
     "api_key.created": ["/secret/hash"],
-    "api_key.rotated": ["/secret/hash"],
     "gateway_token.created": ["/secret/hash"],
     "invitation.created": ["/email", "/token_hash"],
     "invitation.resent": ["/token_hash"],
