@@ -1,4 +1,4 @@
-import ControlPlane
+import ConfigurationFeed
 import Domain
 import JSON
 import Support

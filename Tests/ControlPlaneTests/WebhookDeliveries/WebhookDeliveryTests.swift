@@ -160,7 +160,7 @@ import Testing
         .reply(200, body: Array("thanks\u{0}\u{1}ä".utf8) + [0xFF])
       }
       let endpoint = try await client.makeWebhookEndpoint(receiver.url("/a?b=c"))
-      _ = try await client.makeProject(in: endpoint.organization, "Zürich \\\"🚂\\\" \\u2028")
+      _ = try await client.makeProject(in: endpoint.organization, "Zürich \\\"🚂\\\" é")
       #expect(try await receiver.wait { !$0.isEmpty })
       let message = try #require(receiver.messages.first { $0.text.contains("project.created") })
       #expect(message.path == "/a?b=c")
