@@ -64,6 +64,8 @@ package struct TestControlPlane: Sendable {
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
+    // Tests that replay run at the same time; the one about too many of them has its own slots.
+    configuration.replaysAtOnce = 64
     // Tests that are not about payment put their workspaces on the plan that they need.
     configuration.allowsSelfServicePlans = true
     configuration.rateLimits = RateLimiter(isEnabled: false)

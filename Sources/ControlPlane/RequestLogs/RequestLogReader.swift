@@ -112,12 +112,11 @@ struct RequestLogReader {
     let rule: RuleID? = id(.ruleID)
     rows.append(rule?.uuid)
     text(.route, EvidenceText.longestRoute, to: &rows)
-    text(.provider, EvidenceText.longestProvider, isRequired: true, to: &rows)
+    provider(to: &rows)
     text(.model, EvidenceText.longestModel, isRequired: true, to: &rows)
     let country = country()
     rows.append(text: country?.description)
-    let region: Region? = choice(.region)
-    rows.append(text: (region ?? country?.region)?.rawValue)
+    rows.append(text: region(of: country).rawValue)
     if let address = address() {
       rows.append(address: address.bits, isIPv4: address.isIPv4)
     } else {
@@ -183,11 +182,28 @@ struct RequestLogReader {
     return nil
   }
 
+  /// A client can seem to come from anywhere, or nowhere: a code that names no country is kept as an unknown country. A record
+  /// that was refused for it would not be counted.
   private mutating func country() -> Country? {
-    guard let text = string(.country) else { return nil }
-    if let country = Country(text) { return country }
-    refuse(Field.country.rawValue, "format", "must be an ISO 3166-1 alpha-2 code such as DE")
-    return nil
+    string(.country).flatMap { Country(observed: $0) }
+  }
+
+  /// The region that the gateway names, or else the country's.
+  private mutating func region(of country: Country?) -> Region {
+    string(.region).flatMap { Region(rawValue: $0) } ?? Region(of: country)
+  }
+
+  /// Kept in small letters, as rules name providers; nearly always it is written so, and copied as it is.
+  private mutating func provider(to rows: inout CopyRows) {
+    let isLowercase = { (byte: UInt8) in 0x20..<0x7F ~= byte && byte == byte.asciiLowercased }
+    if case .text(let text) = values[Field.provider.rawValue],
+      1...EvidenceText.longestProvider ~= text.count, text.allSatisfy(isLowercase)
+    {
+      return rows.append(text: text)
+    }
+    guard let text = string(.provider, isRequired: true) else { return rows.appendNull() }
+    rows.append(
+      text: EvidenceText.kept(text, longest: EvidenceText.longestProvider).asciiLowercased)
   }
 
   private mutating func address() -> IPAddress? {

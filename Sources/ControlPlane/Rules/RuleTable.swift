@@ -43,6 +43,12 @@ extension RuleKindTable {
     RuleRow(entity, of: organization, in: workspace, where: isHeld)
   }
 
+  /// What a rule is about never changes, and decides which table holds it.
+  static func isElsewhere(_ entity: Entity, in workspace: Workspace) -> Bool {
+    guard case .rule(let id) = entity, let rule = workspace.rules[id] else { return false }
+    return !isHeld(rule.match)
+  }
+
   fileprivate static func rules(
     _ name: String, about columns: [Table<RuleRow>.Column]
   ) -> Table<RuleRow> {
@@ -123,6 +129,14 @@ enum RuleView {
     """
   }
 
+  /// The rules of the whole workspace, without those of its projects.
+  static func ofWorkspace(_ organization: OrganizationID) -> Query {
+    """
+    SELECT \(fragment: columns) FROM rules \
+    WHERE organization_id = \(organization.uuid) AND project_id IS NULL
+    """
+  }
+
   /// A project's own rules.
   static func own(of project: ProjectID, in organization: OrganizationID) -> Query {
     """
@@ -151,7 +165,7 @@ extension RuleRow {
       version, createdAt, updatedAt
     ) = try row.decode(
       (
-        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, String?, TimestampTZ?,
+        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, ExactText?, TimestampTZ?,
         Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ
       ).self)
     guard let match = Rule.Match(kind, subject, provider: provider) else {

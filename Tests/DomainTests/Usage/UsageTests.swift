@@ -59,6 +59,14 @@ import Testing
         Self.reached(80, 150_000, 0), Self.reached(100, 150_000, 0))
   }
 
+  @Test func `while the included volume lasts no credits are spent`() {
+    given(.created, Self.startsPlus, CreditsTests.purchased, Self.recorded(10))
+      .when(Self.record(20), by: .system).then(Self.recorded(20))
+    given(.created, Self.startsPlus, CreditsTests.purchased, Self.recorded(49_990))
+      .when(Self.record(20), by: .system)
+      .then(Self.recorded(10, 10), Self.consumed(10, 99_990))
+  }
+
   @Test func `a debt is not paid with the included volume, and buys nothing`() {
     let workspace = given(
       .created, Self.startsPlus, CreditsTests.purchased, Self.consumed(100_000, 0),
