@@ -162,6 +162,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
     guard event is BodyAdmission else {
       return context.triggerUserOutboundEvent(event, promise: promise)
     }
+    // What the system does not set stays as it was, which is slower and no more.
+    try? ReadSize.large.set(on: context.channel)
     admitBody()
     promise?.succeed()
   }

@@ -20,7 +20,10 @@ import Testing
   {
     let receiver = try await WebhookReceiver.start()
     let names = ChangingNames([["127.0.0.1"], ["10.0.0.1", "::1"], ["169.254.169.254"]])
-    try await TestControlPlane.with({ $0.webhooks.resolver = names }) { planes in
+    try await TestControlPlane.with({
+      $0.webhooks.resolver = names
+      $0.webhooks.targets = TargetPolicy(ports: [UInt16(receiver.port)])
+    }) { planes in
       let client = planes[0].client
       let endpoint = try await client.makeWebhookEndpoint(
         "https://hooks.example.com:\(receiver.port)/")
