@@ -98,6 +98,7 @@ package struct ControlPlane: Sendable {
       connection: connections.writer, replica: replica, plans: configuration.plans,
       upgrades: configuration.planUpgrades,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
+      loader: WorkspaceLoader(pool: connections.pool),
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
