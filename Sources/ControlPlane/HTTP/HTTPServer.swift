@@ -82,7 +82,7 @@ package struct HTTPServer: Sendable {
     let reserved = min(configuration.reservedDescriptors, openFiles / 4 * 3)
     let connections = max(min(configuration.maximumConnections, openFiles - reserved), 16)
     let limits = configuration.limits
-    let crowdedFrom = min(limits.crowdedFrom, connections / 10 * 9)
+    let crowdedFrom = min(limits.crowdedFrom, connections - connections / 10)
     let sweepers = PerEventLoop {
       ConnectionSweeper(eventLoop: $0) { metrics.openConnections.value >= crowdedFrom }
     }
