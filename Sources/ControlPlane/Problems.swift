@@ -226,6 +226,8 @@ extension Rejection: ProblemConvertible {
       Problem(
         isContradiction ? .contradictoryRule : .duplicateRule,
         "\(id) is about the same, in the same place", members: ["rule_id": .string(id.description)])
+    // Only Stripe's events meet it, and they are tried again.
+    case .subscriptionUnclear: .unavailable()
     case .ruleExpired(let index):
       Problem.invalid([
         .init(

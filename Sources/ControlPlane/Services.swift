@@ -18,6 +18,7 @@ package struct Services: Sendable {
   let plans: PlanCatalog
   package let requestLogs: RequestLogStore
   let limiter: RateLimiter
+  let appendLimit: AppendLimit
   package let vault: ProviderKeyVault
   let webhookSecrets: WebhookSecretVault
   let longWork: LongWork
@@ -34,8 +35,8 @@ package struct Services: Sendable {
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
     hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter,
-    vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault, longWork: LongWork,
-    compiledRules: CompiledRules
+    appendLimit: AppendLimit, vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault,
+    longWork: LongWork, compiledRules: CompiledRules
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -46,6 +47,7 @@ package struct Services: Sendable {
     self.plans = plans
     self.requestLogs = requestLogs
     self.limiter = limiter
+    self.appendLimit = appendLimit
     self.vault = vault
     self.webhookSecrets = webhookSecrets
     self.longWork = longWork

@@ -46,6 +46,16 @@ struct DecidingTests {
     }
   }
 
+  /// The first half of a hash only finds the key: another one whose hash begins alike must not pass for it.
+  @Test func `half a hash opens nothing`() async throws {
+    let gateway = try await gateway { project, _ in
+      let code = HMACSHA256(key: pepper).authenticationCode(for: apiKey(1).utf8)
+      let changed = Array(code.prefix(16)) + code.dropFirst(16).map { ~$0 }
+      project.apiKeys["key_1"] = ConfiguredAPIKey(hash: Base64URL.encode(changed), expiresAt: nil)
+    }
+    #expect(gateway.verify(key: apiKey(1)) == .unknown)
+  }
+
   @Test func `a key expires at its time, not before`() async throws {
     let end = Date(timeIntervalSince1970: 2_000_000_000)
     let gateway = try await gateway { project, _ in

@@ -2,6 +2,17 @@ import Domain
 import JSON
 
 extension Workspace {
+  /// What an event happens to, as the audit shows it before and after: bounded, however much the event touches.
+  func audited(_ event: WorkspaceEvent, in id: OrganizationID) -> JSONObject? {
+    switch event {
+    case .ruleSet(.replaced(let event)):
+      projects[event.projectID].map { _ in RulePayloads.audited(event, rules, in: id) }
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
+      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .credits, .usage, .billing:
+      json(of: event.entity(in: id), in: id)
+    }
+  }
+
   /// One entity as callers see it; nil while it does not exist. The audit's before and after.
   func json(of entity: Entity, in id: OrganizationID) -> JSONObject? {
     switch entity {

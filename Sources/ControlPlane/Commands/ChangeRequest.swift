@@ -100,6 +100,9 @@ struct ChangeRequest {
   var reads: Reads { caller.principal.reads }
   var deadline: ContinuousClock.Instant { context.deadline }
 
+  /// When commands have to be answered, so that the reply still gets to its caller in time.
+  private var commandDeadline: ContinuousClock.Instant { context.deadline - .milliseconds(200) }
+
   /// The person who asks.
   ///
   /// - Throws: a ``Problem`` of 403 when it is a program's token.
@@ -153,14 +156,21 @@ struct ChangeRequest {
     of command: WorkspaceCommand, in organizationID: OrganizationID,
     claiming idempotency: IdempotencyClaim?
   ) async throws -> CommandOutcome {
-    try await withCaller { caller throws(CommandError) in
-      try await services.commands.handle(
-        CommandRequest(
-          commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
-          expected: expected, actor: caller.principal.actor,
-          isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
-          occurredAt: time, origin: origin, idempotency: isDryRun ? nil : idempotency,
-          isDryRun: isDryRun))
+    // A dry run is as much work, and appends nothing: it is counted too.
+    try await services.appendLimit.run(
+      bytes: context.body.readableBytes + command.overheadBytes, of: organizationID,
+      context.exchange,
+      keepingIf: { isDryRun || $0.position != nil && !$0.isReplay }
+    ) {
+      try await withCaller { caller throws(CommandError) in
+        try await services.commands.handle(
+          CommandRequest(
+            commandID: Identifiers.next(at: time), organizationID: organizationID,
+            command: command, expected: expected, actor: caller.principal.actor,
+            isByPlatform: caller.principal.isPlatformAdmin, premises: caller.premises,
+            occurredAt: time, origin: origin, idempotency: isDryRun ? nil : idempotency,
+            isDryRun: isDryRun, deadline: commandDeadline))
+      }
     }
   }
 
@@ -177,7 +187,7 @@ struct ChangeRequest {
         CommandRequest(
           commandID: Identifiers.next(at: time), organizationID: organizationID, command: command,
           actor: actor, premises: caller.premises, occurredAt: time, origin: origin,
-          isDryRun: isRehearsal))
+          isDryRun: isRehearsal, deadline: commandDeadline))
     }
   }
 

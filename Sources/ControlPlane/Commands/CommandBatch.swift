@@ -6,6 +6,11 @@ import Postgres
 
 /// What one transaction is going to write, gathered while its commands are decided.
 struct CommandBatch {
+  struct Postponed {
+    let command: PendingCommand
+    let weight: Int
+  }
+
   /// The position of the log's newest event, this batch's included.
   private(set) var position: Int64
   private(set) var events: [RecordedEvent] = []
@@ -15,6 +20,8 @@ struct CommandBatch {
   private var touched: Set<TouchedEntity.Key> = []
   private var touchedInOrder: [TouchedEntity.Key] = []
   private(set) var answers: [(command: PendingCommand, answer: PendingCommand.Answer)] = []
+  /// Commands that need a batch of their own, which they did not show before they were decided.
+  private(set) var postponed: [Postponed] = []
   /// Replies to Idempotency-Keys of earlier requests.
   private(set) var storedReplies: [IdempotencyClaim.ID: IdempotencyRecord] = [:]
   /// Who has each of the slugs that this batch's commands claim.
@@ -67,6 +74,7 @@ struct CommandBatch {
     slugHolders[slug] = holder
   }
 
+  /// Adds an event and its audit row.
   mutating func append(
     _ event: RecordedEvent, _ entity: Entity, origin: CommandOrigin,
     before: JSONObject?, after: JSONObject?
@@ -75,7 +83,6 @@ struct CommandBatch {
     events.append(event)
     auditRows.append(
       AuditEventRow(event: event, target: entity, origin: origin, before: before, after: after))
-    touch(entity, in: OrganizationID(event.organizationID))
   }
 
   /// The entity's rows are to be written.
@@ -97,6 +104,10 @@ struct CommandBatch {
 
   mutating func append(_ record: IdempotencyRecord) {
     records.append(record)
+  }
+
+  mutating func postpone(_ command: PendingCommand, weight: Int) {
+    postponed.append(Postponed(command: command, weight: weight))
   }
 
   mutating func answer(_ command: PendingCommand, _ answer: PendingCommand.Answer) {

@@ -11,10 +11,10 @@ package import Postgres
 /// connection that writes: from the first statement of a transaction to its last there is no hop, and nothing can
 /// come between. The row lock on the log's head is the queue between replicas.
 package actor CommandHandler {
-  /// How long a batch may take to be carried out, a reconnection included, before its callers are told to come back.
-  private static let patience: Duration = .seconds(3)
-  /// How long one round trip may take. Less than the patience, so that an unknown outcome can still be resolved.
+  /// How long one round trip may take. Less than callers wait, so that an unknown outcome can still be resolved.
   private static let roundTrip: Duration = .milliseconds(1500)
+  /// The same for a command that has a batch of its own because it writes thousands of rows.
+  private static let longRoundTrip: Duration = .milliseconds(3000)
 
   /// A smaller batch says nothing about who comes next.
   private static let worthGathering = 4
@@ -61,17 +61,22 @@ package actor CommandHandler {
       // At once: a task of its own would be scheduled on another thread first, only to hop to this actor's.
       Task.immediate { await self.drain() }
     }
-    return try await command.result()
+    switch try await command.result() {
+    case .outcome(let outcome): return outcome
+    case .unrendered(let unrendered): return try await unrendered.rendered()
+    }
   }
 
   private func drain() {
     while true {
       gather()
-      guard let commands = queue.takeBatch() else { return }
-      let waiting = commands.filter { !$0.isAnswered }
+      guard let batch = queue.takeBatch() else { return }
+      let waiting = batch.elements.filter { !$0.isAnswered }
       if waiting.isEmpty { continue }
       let start = ContinuousClock.now
-      let count = carryOut(waiting)
+      let count = carryOut(
+        waiting, isOpen: !batch.isAlone,
+        roundTrip: batch.isAlone ? Self.longRoundTrip : Self.roundTrip)
       last = (count, start, .now)
     }
   }
@@ -84,25 +89,33 @@ package actor CommandHandler {
     while ContinuousClock.now < until, queue.count < 2 * last.count { usleep(20) }
   }
 
-  /// Answers every one of the commands, whatever happens to the connection.
+  /// Answers every one of the commands, whatever happens to the connection, each by its own deadline if the database lets
+  /// it. Those that turn out to need a batch of their own go back to the queue.
   ///
   /// - Parameter isOpen: whether commands that arrive on the way may join.
   /// - Returns: how many there were, those that joined included.
   @discardableResult
-  private func carryOut(_ commands: [PendingCommand], isOpen: Bool = true) -> Int {
+  private func carryOut(
+    _ commands: [PendingCommand], isOpen: Bool, roundTrip: Duration
+  ) -> Int {
     var commands = commands
-    let giveUp = ContinuousClock.now + Self.patience
     var unresolved: UnresolvedBatch?
-    repeat {
+    while let giveUp = commands.lazy.filter({ !$0.isAnswered }).map(\.request.deadline).max(),
+      giveUp > .now
+    {
       do {
         try connection.withSessionOnThread(deadline: giveUp) { session in
-          let deadline = min(giveUp, .now + Self.roundTrip)
+          let deadline = min(giveUp, .now + roundTrip)
           if let batch = unresolved {
-            if try writer.resolve(batch, session, deadline: deadline) { return batch.answerAll() }
+            if try writer.resolve(batch, session, deadline: deadline) {
+              batch.answerAll()
+              return putBack(batch.postponed)
+            }
             unresolved = nil
           }
-          try writer.execute(
-            &commands, joinedFrom: isOpen ? queue : nil, session, deadline: deadline)
+          putBack(
+            try writer.execute(
+              &commands, joinedFrom: isOpen ? queue : nil, session, deadline: deadline))
         }
         return commands.count
       } catch BatchFailure.unknown(let batch) {
@@ -112,7 +125,7 @@ package actor CommandHandler {
         commands[0].answer(.failure(.failed(reason: reason)))
       } catch BatchFailure.poisoned {
         // One of them is poisonous: each by itself, only that one fails.
-        for command in commands { carryOut([command], isOpen: false) }
+        for command in commands { carryOut([command], isOpen: false, roundTrip: roundTrip) }
         return commands.count
       } catch let error as PostgresError where error.kind == .diskFull || !error.isTransient {
         writer.log(error, "the database refuses to write")
@@ -120,12 +133,25 @@ package actor CommandHandler {
       } catch {
         writer.log(error, "a batch was not committed")
       }
-    } while ContinuousClock.now < giveUp && commands.contains { !$0.isAnswered }
+      if unresolved == nil { refuseOverdue(commands) }
+    }
     if unresolved != nil { writer.forgetEverything() }
     for command in commands {
       command.answer(.failure(unresolved == nil ? .unavailable : .outcomeUnknown))
     }
     return commands.count
+  }
+
+  /// Nothing was committed, and these are not tried again.
+  private func refuseOverdue(_ commands: [PendingCommand]) {
+    let now = ContinuousClock.now
+    for command in commands where command.request.deadline <= now {
+      command.answer(.failure(.unavailable))
+    }
+  }
+
+  private func putBack(_ postponed: [CommandBatch.Postponed]) {
+    for one in postponed { queue.putBack(one.command, weight: one.weight) }
   }
 }
 

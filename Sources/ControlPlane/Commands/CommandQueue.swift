@@ -1,10 +1,10 @@
+import Domain
 import Synchronization
 
-/// The commands that arrived while the batch before was on its way, in the order of arrival; and the idempotency keys
-/// that are in use.
+/// The commands that arrived while the batch before was on its way, and the idempotency keys that are in use.
 final class CommandQueue: Sendable {
   private struct State {
-    var waiting: [PendingCommand] = []
+    var waiting = FairQueue<PendingCommand>(.batch)
     var isDraining = false
     var keysInUse: Set<IdempotencyClaim.ID> = []
   }
@@ -28,9 +28,19 @@ final class CommandQueue: Sendable {
   /// - Returns: true when nobody is draining the queue: the caller has to see to it.
   func append(_ command: PendingCommand) -> Bool {
     state.withLock { state in
-      state.waiting.append(command)
+      state.waiting.append(
+        command, of: command.request.organizationID, weight: command.request.command.weight)
       defer { state.isDraining = true }
       return !state.isDraining
+    }
+  }
+
+  /// Puts back a command that weighs more than it seemed to: it is next, alone.
+  func putBack(_ command: PendingCommand, weight: Int) {
+    state.withLock { state in
+      state.waiting.putBack(
+        command, of: command.request.organizationID, weight: weight,
+        insteadOf: command.request.command.weight)
     }
   }
 
@@ -42,29 +52,22 @@ final class CommandQueue: Sendable {
     atMost limit: Int, where isWanted: (CommandRequest) -> Bool
   ) -> [PendingCommand] {
     state.withLock { state in
-      var taken: [PendingCommand] = []
-      state.waiting.removeAll { command in
-        guard taken.count < limit, isWanted(command.request) else { return false }
-        taken.append(command)
-        return true
+      guard !state.waiting.isEmpty, limit > 0 else { return [] }
+      var places: [Int] = []
+      for (place, command) in state.waiting.joinable
+      where places.count < limit && isWanted(command.request) {
+        places.append(place)
       }
-      return taken
+      return state.waiting.take(at: places)
     }
   }
 
-  /// Takes the next batch; nil when there is none, and then whoever appends next starts the draining again.
-  func takeBatch() -> [PendingCommand]? {
+  /// Takes the next batch; nil when there is none: then the next command that is appended starts the draining again.
+  func takeBatch() -> FairQueue<PendingCommand>.Batch? {
     state.withLock { state in
-      guard !state.waiting.isEmpty else {
-        state.isDraining = false
-        return nil
-      }
-      guard state.waiting.count > Self.batchLimit else {
-        defer { state.waiting = [] }
-        return state.waiting
-      }
-      defer { state.waiting.removeFirst(Self.batchLimit) }
-      return Array(state.waiting.prefix(Self.batchLimit))
+      let batch = state.waiting.next()
+      if batch == nil { state.isDraining = false }
+      return batch
     }
   }
 }

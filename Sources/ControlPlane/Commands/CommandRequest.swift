@@ -19,13 +19,15 @@ package struct CommandRequest: Sendable {
   package let idempotency: IdempotencyClaim?
   /// Decided like any other command, and then forgotten.
   package let isDryRun: Bool
+  /// When its caller stops waiting: a command that no batch has taken by then is not carried out.
+  package let deadline: ContinuousClock.Instant
 
   package init(
     commandID: UUID, organizationID: OrganizationID, command: WorkspaceCommand,
     expected: ExpectedVersion? = nil, actor: Actor, isByPlatform: Bool = false,
     premises: [Premise] = [], occurredAt: Timestamp,
     origin: CommandOrigin = CommandOrigin(), idempotency: IdempotencyClaim? = nil,
-    isDryRun: Bool = false
+    isDryRun: Bool = false, deadline: ContinuousClock.Instant = .now + Self.defaultPatience
   ) {
     self.commandID = commandID
     self.organizationID = organizationID
@@ -38,7 +40,11 @@ package struct CommandRequest: Sendable {
     self.origin = origin
     self.idempotency = idempotency
     self.isDryRun = isDryRun
+    self.deadline = deadline
   }
+
+  /// How long work that nobody waits for over HTTP waits for its commands.
+  package static let defaultPatience: Duration = .seconds(3)
 }
 
 /// Where a command came from: evidence for the audit.

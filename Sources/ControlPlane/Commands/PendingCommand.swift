@@ -3,7 +3,7 @@ import Synchronization
 /// A command that somebody waits for. It is answered exactly once, by whoever is first: the batch that carried it, or
 /// the caller who gave up.
 final class PendingCommand: Sendable {
-  typealias Answer = Result<CommandOutcome, CommandError>
+  typealias Answer = Result<CommandAnswer, CommandError>
 
   private struct State {
     var continuation: CheckedContinuation<Answer, Never>?
@@ -25,13 +25,20 @@ final class PendingCommand: Sendable {
 
   /// Takes the command into a batch. From here on, a caller who gives up is not told that nothing happened.
   ///
-  /// - Returns: false when the caller has given up already: it must not be carried out.
+  /// - Returns: false when the caller has given up already, or the command's deadline has passed: it must not be carried
+  ///   out.
   func take() -> Bool {
-    state.withLock { state in
+    if request.deadline <= .now { answer(.failure(.unavailable)) }
+    return state.withLock { state in
       guard state.answer == nil else { return false }
       state.isTaken = true
       return true
     }
+  }
+
+  /// The batch goes on without the command, which is taken into another one later.
+  func putBack() {
+    state.withLock { $0.isTaken = false }
   }
 
   /// Gives the answer, unless one was given before.
@@ -41,7 +48,7 @@ final class PendingCommand: Sendable {
 
   /// Waits for the answer. A caller whose task is cancelled gets one at once, and a command that no batch has taken
   /// by then is not carried out.
-  func result() async throws(CommandError) -> CommandOutcome {
+  func result() async throws(CommandError) -> CommandAnswer {
     let answer = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let early = state.withLock { state in

@@ -10,6 +10,10 @@ package import Postgres
 package struct SnapshotWriter: Sendable {
   /// So that a state is not written for every few events, and a large one less often than a small one.
   private static let interval: Int64 = 500
+  /// The same for events that are large: whoever loads the state reads about so much besides it.
+  private static let byteInterval = 4 << 20
+  /// About what an entity takes in a snapshot.
+  private static let bytesPerEntity = 300
 
   private let pool: Pool
   private let logger: Logger
@@ -20,8 +24,9 @@ package struct SnapshotWriter: Sendable {
   }
 
   func isDue(_ entry: WorkspaceCache.Entry) -> Bool {
-    let entities = Int64(entry.workspace.projects.count + entry.workspace.members.count)
-    return entry.head.version - entry.snapshotVersion >= max(Self.interval, entities)
+    let entities = entry.workspace.entityCount
+    return entry.head.version - entry.snapshotVersion >= max(Self.interval, Int64(entities))
+      || entry.unsavedBytes >= max(Self.byteInterval, entities * Self.bytesPerEntity)
   }
 
   func save(_ workspace: Workspace, of id: OrganizationID, at head: StreamHead) {

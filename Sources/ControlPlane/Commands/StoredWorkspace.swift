@@ -10,6 +10,8 @@ package struct StoredWorkspace: Sendable {
   package var head: StreamHead
   /// The version of the snapshot it began with; 0 when there was none.
   package var snapshotVersion: Int64
+  /// How many bytes of events were folded in since that snapshot.
+  package private(set) var unsavedBytes = 0
 
   /// Whether a whole page of events was folded in, so that there may be more.
   var isLong: Bool { head.version - snapshotVersion >= Snapshot.pageSize }
@@ -83,5 +85,6 @@ package struct StoredWorkspace: Sendable {
     guard event.version > head.version else { return }
     try workspace.fold(event)
     head = StreamHead(version: event.version, hash: event.hash)
+    unsavedBytes += event.payload.count
   }
 }

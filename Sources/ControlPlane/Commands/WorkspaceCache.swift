@@ -11,17 +11,27 @@ struct WorkspaceCache {
     var head: StreamHead
     /// The version at which the last snapshot was made or asked for.
     var snapshotVersion: Int64
+    /// How many bytes of events were folded in since that snapshot.
+    var unsavedBytes: Int
     fileprivate var weight = 0
     fileprivate var newer: Entry?
     fileprivate unowned(unsafe) var older: Entry?
 
     init(
-      organizationID: OrganizationID, workspace: Workspace, head: StreamHead, snapshotVersion: Int64
+      organizationID: OrganizationID, workspace: Workspace, head: StreamHead,
+      snapshotVersion: Int64, unsavedBytes: Int = 0
     ) {
       self.organizationID = organizationID
       self.workspace = workspace
       self.head = head
       self.snapshotVersion = snapshotVersion
+      self.unsavedBytes = unsavedBytes
+    }
+
+    /// Notes that an event has been folded in.
+    func advance(past event: RecordedEvent) {
+      head = StreamHead(version: event.version, hash: event.hash)
+      unsavedBytes += event.payload.count
     }
   }
 
@@ -79,7 +89,7 @@ struct WorkspaceCache {
   }
 
   private mutating func reweigh(_ entry: Entry) {
-    let now = 1 + entry.workspace.projects.count + entry.workspace.members.count
+    let now = 1 + entry.workspace.entityCount
     weight += now - entry.weight
     entry.weight = now
   }

@@ -21,8 +21,8 @@ struct Pipeline {
 /// The cached states of workspaces, and how they are kept level with the log. To be used behind the lock on the log's
 /// head only: then nothing is appended between reading and deciding.
 struct WorkspaceStates {
-  /// Projects and members in cached workspaces.
-  private static let capacity = 100_000
+  /// Entities in cached workspaces.
+  private static let capacity = 1_000_000
   /// More events of other replicas than this are not followed: the states are loaded anew.
   private static let catchUpLimit: Int64 = 1000
 
@@ -123,7 +123,7 @@ struct WorkspaceStates {
       guard let entry = cache.peek(id), event.version > entry.head.version else { continue }
       do {
         try entry.workspace.fold(event)
-        entry.head = StreamHead(version: event.version, hash: event.hash)
+        entry.advance(past: event)
       } catch {
         stop(id, error)
       }
@@ -143,7 +143,7 @@ struct WorkspaceStates {
         cache.insert(
           WorkspaceCache.Entry(
             organizationID: id, workspace: stored.workspace, head: stored.head,
-            snapshotVersion: stored.snapshotVersion))
+            snapshotVersion: stored.snapshotVersion, unsavedBytes: stored.unsavedBytes))
       } catch let error as PostgresError {
         throw error
       } catch {

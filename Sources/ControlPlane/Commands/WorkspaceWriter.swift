@@ -18,6 +18,9 @@ struct UnresolvedBatch {
   fileprivate let firstEvent: RecordedEvent?
   fileprivate let batch: CommandBatch
 
+  /// Those that the batch went on without.
+  var postponed: [CommandBatch.Postponed] { batch.postponed }
+
   func answerAll() {
     for (command, answer) in batch.answers { command.answer(answer) }
   }
@@ -62,11 +65,13 @@ final class WorkspaceWriter {
   /// - Parameters:
   ///   - commands: those that arrived while the head was being locked are added, if they need nothing that was not read.
   ///   - queue: where they arrive; nil when nobody may join.
+  /// - Returns: commands that were not carried out because each needs a batch of its own. They are not among `commands`
+  ///   any more.
   /// - Throws: ``BatchFailure``, or ``PostgresError`` when nothing was sent to be committed.
   func execute(
     _ commands: inout [PendingCommand], joinedFrom queue: CommandQueue?, _ session: Session,
     deadline: ContinuousClock.Instant
-  ) throws {
+  ) throws -> [CommandBatch.Postponed] {
     // 1. Lock the head; learn what others appended, which replies are stored, which slugs are taken.
     var batch = try open(commands, session, deadline)
     if let queue {
@@ -78,7 +83,8 @@ final class WorkspaceWriter {
     }
     // 2. Decide and fold in memory, in the order of arrival: each sees the effects of those before it.
     do {
-      for command in commands { try decide(command, in: &batch) }
+      let isAlone = commands.count == 1
+      for command in commands { try decide(command, isAlone: isAlone, in: &batch) }
     } catch {
       // A decider and the fold disagree. What was folded in so far belongs to no command that can be answered.
       states.remove(batch.touchedWorkspaces)
@@ -91,12 +97,18 @@ final class WorkspaceWriter {
     if let first = batch.events.first {
       states.moveOn(to: batch.position)
       observer.learn(batch.events, after: first.position - 1, upTo: batch.position)
-      observer.committed(batch.events, changingConfiguration: batch.changesConfiguration)
-      saveSnapshots(of: batch.touchedWorkspaces)
     }
     observer.appendEnded()
     for (command, answer) in batch.answers { command.answer(answer) }
+    // 5. The replies are on their way: what is driven from the log is woken, once.
+    if !batch.events.isEmpty {
+      observer.committed(batch.events, changingConfiguration: batch.changesConfiguration)
+      saveSnapshots(of: batch.touchedWorkspaces)
+    }
     states.trim()
+    let postponed = Set(batch.postponed.map { ObjectIdentifier($0.command) })
+    if !postponed.isEmpty { commands.removeAll { postponed.contains(ObjectIdentifier($0)) } }
+    return batch.postponed
   }
 
   /// Whether a batch whose COMMIT was not answered is in the log. Holding the head's lock, its transaction has ended.
@@ -162,7 +174,10 @@ final class WorkspaceWriter {
 
   // MARK: 2. Decide
 
-  private func decide(_ command: PendingCommand, in batch: inout CommandBatch) throws {
+  /// - Parameter isAlone: whether the batch has no other command.
+  private func decide(
+    _ command: PendingCommand, isAlone: Bool, in batch: inout CommandBatch
+  ) throws {
     guard command.take() else { return }
     let request = command.request
     do {
@@ -174,7 +189,7 @@ final class WorkspaceWriter {
         guard stored.claim.requestHash == claim.requestHash else {
           throw CommandError.idempotencyKeyReused
         }
-        return batch.answer(command, .success(stored.outcome))
+        return batch.answer(command, .success(.outcome(stored.outcome)))
       }
       guard let entry = states.use(request.organizationID) else {
         throw CommandError.workspaceStopped(reason: states.stopReason(request.organizationID))
@@ -183,11 +198,17 @@ final class WorkspaceWriter {
       guard request.isByPlatform || entry.workspace.admits(request.actor, for: request.command)
       else { throw CommandError.rejected(.notFound(.organization)) }
       let events = try decide(request, on: entry.workspace, batch)
-      let outcome =
+      let weight = Self.weight(of: events)
+      if !isAlone, weight > FairQueue<PendingCommand>.Limits.batch.alone {
+        // It asked for little and changes much. The others do not wait for it.
+        command.putBack()
+        return batch.postpone(command, weight: weight)
+      }
+      let answer =
         request.isDryRun
-        ? try dryRun(request, events, on: entry.workspace)
+        ? try rehearse(request, events, on: entry.workspace)
         : try carryOut(request, events, on: entry, &batch)
-      batch.answer(command, .success(outcome))
+      batch.answer(command, .success(answer))
     } catch let error as CommandError {
       batch.answer(command, .failure(error))
     }
@@ -218,11 +239,11 @@ final class WorkspaceWriter {
   private func carryOut(
     _ request: CommandRequest, _ events: [WorkspaceEvent], on entry: WorkspaceCache.Entry,
     _ batch: inout CommandBatch
-  ) throws -> CommandOutcome {
+  ) throws -> CommandAnswer {
+    let id = request.organizationID
     let formerSlug = entry.workspace.organization?.slug
-    var formerParts: [Entity: ConfigurationPart] = [:]
-    let existed =
-      entry.workspace.version(of: request.command.entity(in: request.organizationID)) != nil
+    let existed = entry.workspace.version(of: request.command.entity(in: id)) != nil
+    var change = ConfigurationChange(of: id, plans: plans)
     for event in events {
       let recorded = try UnrecordedEvent(
         eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
@@ -231,74 +252,58 @@ final class WorkspaceWriter {
         requestID: request.origin.requestID, causationID: request.commandID,
         occurredAt: TimestampTZ(request.occurredAt)
       ).recorded(
-        payload: CanonicalJSONEncoder().encodeObject(event.payload),
-        organizationID: request.organizationID.uuid, after: entry.head,
-        position: batch.position + 1)
-      let entity = event.entity(in: request.organizationID)
-      let before = entry.workspace.json(of: entity, in: request.organizationID)
-      let organization = Entity.organization(request.organizationID)
-      for entity in event.touchesOrganization ? [entity, organization] : [entity]
-      where formerParts[entity] == nil {
-        formerParts[entity] = entry.workspace.configurationPart(
-          of: entity, in: request.organizationID, plans: plans)
-      }
+        payload: CanonicalJSONEncoder().encodeObject(event.payload), organizationID: id.uuid,
+        after: entry.head, position: batch.position + 1)
+      let before = entry.workspace.audited(event, in: id)
+      change.note(event, before: entry.workspace)
       try entry.workspace.evolve(event, recorded.metadata())
-      entry.head = StreamHead(version: recorded.version, hash: recorded.hash)
-      let after = entry.workspace.json(of: entity, in: request.organizationID)
-      batch.append(recorded, entity, origin: request.origin, before: before, after: after)
-      if event.touchesOrganization {
-        batch.touch(organization, in: request.organizationID)
-      }
+      entry.advance(past: recorded)
+      batch.append(
+        recorded, event.entity(in: id), origin: request.origin, before: before,
+        after: entry.workspace.audited(event, in: id))
+      for entity in event.changedEntities(in: id) { batch.touch(entity, in: id) }
+      if event.touchesOrganization { batch.touch(.organization(id), in: id) }
     }
-    var patch = ConfigurationPatch()
-    for (entity, before) in formerParts {
-      patch.add(
-        from: before,
-        to: entry.workspace.configurationPart(
-          of: entity, in: request.organizationID, plans: plans))
-    }
-    batch.append(patch, of: request.organizationID)
+    batch.append(change.patch(after: entry.workspace), of: id)
     if let slug = entry.workspace.organization?.slug, slug != formerSlug {
-      batch.claimSlug(slug, insteadOf: formerSlug, for: request.organizationID)
+      batch.claimSlug(slug, insteadOf: formerSlug, for: id)
     }
-    batch.count(request.command.usageReports, of: request.organizationID)
-    let reply = CommandReply(
-      to: request.command, from: entry.workspace, in: request.organizationID,
-      at: request.occurredAt, existed: existed)
+    batch.count(request.command.usageReports, of: id)
+    let position = events.isEmpty ? nil : batch.position
+    if request.idempotency == nil, isLarge(request, events) {
+      return .unrendered(
+        UnrenderedOutcome(
+          request: request, workspace: entry.workspace, rehearsed: [], position: position,
+          existed: existed))
+    }
     let outcome = CommandOutcome(
-      status: reply.status, version: reply.version, location: reply.location,
-      body: reply.body?.bytes() ?? [], position: events.isEmpty ? nil : batch.position,
-      isReplay: false)
+      CommandReply(
+        to: request.command, from: entry.workspace, in: id, at: request.occurredAt,
+        existed: existed), position: position)
     if let claim = request.idempotency {
       batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
     }
-    return outcome
+    return .outcome(outcome)
   }
 
-  /// What would happen, rendered from a copy of the state that is then forgotten.
-  private func dryRun(
+  /// What would happen; nothing is kept of it.
+  private func rehearse(
     _ request: CommandRequest, _ events: [WorkspaceEvent], on workspace: Workspace
-  ) throws -> CommandOutcome {
-    var workspace = workspace
-    var appended = JSONArray()
-    for event in events {
-      let metadata = EventMetadata(
-        version: workspace.version + 1, occurredAt: request.occurredAt, actor: request.actor)
-      try workspace.evolve(event, metadata)
-      var item = JSONObject()
-      item.set("type", type(of: event.payload).type)
-      item.set("schema_version", Int64(type(of: event.payload).schemaVersion))
-      item.set("payload", try CanonicalJSONEncoder().encodeObject(event.payload))
-      appended.append(item)
-    }
-    var body = JSONObject()
-    body.set("dry_run", true)
-    body.set("events", appended)
-    let reply = CommandReply(
-      to: request.command, from: workspace, in: request.organizationID, at: request.occurredAt)
-    body.set("resource", reply.body)
-    return CommandOutcome(
-      status: 200, version: nil, location: nil, body: body.bytes(), position: nil, isReplay: false)
+  ) throws -> CommandAnswer {
+    let unrendered = UnrenderedOutcome(
+      request: request, workspace: workspace, rehearsed: events, position: nil, existed: true)
+    return isLarge(request, events)
+      ? .unrendered(unrendered) : .outcome(try unrendered.rehearsal())
+  }
+
+  /// Whether writing down what the caller is told takes long: it names all that the command asked for.
+  private func isLarge(_ request: CommandRequest, _ events: [WorkspaceEvent]) -> Bool {
+    max(request.command.weight, Self.weight(of: events))
+      > FairQueue<PendingCommand>.Limits.batch.alone
+  }
+
+  private static func weight(of events: [WorkspaceEvent]) -> Int {
+    events.reduce(0) { $0 + $1.weight }
   }
 
   // MARK: 3. Commit
@@ -329,6 +334,7 @@ final class WorkspaceWriter {
     for id in workspaces {
       guard let entry = states.peek(id), snapshots.isDue(entry) else { continue }
       entry.snapshotVersion = entry.head.version
+      entry.unsavedBytes = 0
       snapshots.save(entry.workspace, of: id, at: entry.head)
     }
   }

@@ -24,6 +24,8 @@ final class LiveEvents: Service {
     /// By workspace, oldest first.
     var events: [UUID: [RecordedEvent]] = [:]
     var count = 0
+    /// Of their payloads.
+    var bytes = 0
     /// Every event behind this position, up to `end`, is held.
     var begin: Int64 = 0
     var end: Int64 = 0
@@ -34,6 +36,8 @@ final class LiveEvents: Service {
 
   /// Events that are held at most; a stream that is further behind reads the log itself.
   private static let capacity = 4096
+  /// Bytes of payloads that are held at most.
+  private static let byteCapacity = 32 << 20
   private static let pageSize: Int64 = 500
   private static let patience: Duration = .seconds(2)
   /// Streams look at their caller's right so often, and nobody has to be notified for an event to come.
@@ -66,6 +70,7 @@ final class LiveEvents: Service {
       if state.streams == 1 {
         state.events = [:]
         state.count = 0
+        state.bytes = 0
         state.begin = position
         state.end = position
       }
@@ -138,7 +143,7 @@ final class LiveEvents: Service {
     var end = position
     while true {
       let rows = try await reads.known(deadline: .now + Self.patience)
-        .rows(EventLog.events(after: end, limit: Self.pageSize))
+        .rows(EventLog.page(after: end, limit: Self.pageSize))
       let events = try rows.map { row throws(PostgresError) in try RecordedEvent(row) }
       guard let last = events.last else { return }
       publish { state in
@@ -146,11 +151,16 @@ final class LiveEvents: Service {
         guard state.end == end else { return }
         for event in events { state.events[event.organizationID, default: []].append(event) }
         state.count += events.count
+        state.bytes += events.reduce(0) { $0 + $1.payload.count }
         state.end = last.position
-        if state.count > Self.capacity { Self.forget(&state) }
+        if state.bytes > Self.byteCapacity {
+          Self.forgetAll(&state)
+        } else if state.count > Self.capacity {
+          Self.forget(&state)
+        }
       }
+      // A page with large events holds fewer than it may: there may be more.
       end = last.position
-      if events.count < Self.pageSize { return }
     }
   }
 
@@ -163,6 +173,13 @@ final class LiveEvents: Service {
       return kept.isEmpty ? nil : kept
     }
     state.count = state.events.values.reduce(0) { $0 + $1.count }
+    state.bytes = state.events.values.joined().reduce(0) { $0 + $1.payload.count }
+  }
+
+  /// A few large events are read again by the streams that have not sent them.
+  private static func forgetAll(_ state: inout State) {
+    (state.events, state.count, state.bytes) = ([:], 0, 0)
+    state.begin = state.end
   }
 
   private func publish(_ change: (inout State) -> Void) {

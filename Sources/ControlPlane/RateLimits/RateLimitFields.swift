@@ -15,18 +15,20 @@ package struct RateLimitFields: Sendable {
   private let callers: HTTPField
   private let attempts: HTTPField
   private let invitations: HTTPField
+  private let appends: HTTPField
 
   /// Writes the policies down, once.
   package init(_ limiter: RateLimiter) {
     func list(_ kinds: RateLimitPolicy.Kind...) -> HTTPField {
       let items = kinds.map(limiter.policy).map {
-        "\"\($0.kind.rawValue)\";q=\($0.quota);w=\($0.window)"
+        "\"\($0.kind.rawValue)\";q=\($0.quota)\($0.kind.unit.map { ";qu=\"\($0)\"" } ?? "");w=\($0.window)"
       }
       return HTTPField(name: .rateLimitPolicy, value: items.joined(separator: ", "))
     }
     callers = list(.principal, .workspace)
     attempts = list(.address)
     invitations = list(.invitation)
+    appends = list(.append)
   }
 
   /// Appends `RateLimit-Policy` and `RateLimit`, and to a refusal `Retry-After` (RFC 9110 §10.2.3),
@@ -36,6 +38,7 @@ package struct RateLimitFields: Sendable {
     case .principal, .workspace: fields.append(callers)
     case .address: fields.append(attempts)
     case .invitation: fields.append(invitations)
+    case .append: fields.append(appends)
     }
     fields.append(HTTPField(name: .rateLimit, value: Self.item(decision)))
     if !decision.isAllowed {

@@ -10,6 +10,11 @@ package struct RateLimitPolicy: Hashable, Sendable {
     case address
     /// Mails to whoever is invited to one workspace.
     case invitation
+    /// Bytes of changes to one workspace, beyond the first few thousand of each.
+    case append
+
+    /// What is counted: the quota unit of the draft, which leaves it out when it is requests.
+    var unit: String? { self == .append ? "content-bytes" : nil }
   }
 
   package let kind: Kind
@@ -24,6 +29,8 @@ package struct RateLimitPolicy: Hashable, Sendable {
   /// units, so that a token is a whole number of them and nothing is ever rounded.
   let token: Int64
   let capacity: Int64
+  /// How many tokens below zero a bucket may be: what is taken beyond that is forgiven.
+  var maxDebt: Int64 { kind == .append ? 16 << 20 : 0 }
 
   /// - Precondition: all are positive, and a full bucket is less than 2^63 units.
   package init(_ kind: Kind, quota: Int64, window: Int64 = 60, burst: Int64) {
@@ -36,8 +43,8 @@ package struct RateLimitPolicy: Hashable, Sendable {
     capacity = burst * token
   }
 
-  /// Nanoseconds after which a bucket that nobody touches is full.
-  var fillTime: Int64 { nanoseconds(for: capacity) }
+  /// Nanoseconds after which a bucket that nobody touches is full, however deep it was in debt.
+  var fillTime: Int64 { nanoseconds(for: capacity + maxDebt * token) }
 
   /// Nanoseconds that bring so many units, rounded up.
   func nanoseconds(for units: Int64) -> Int64 {
@@ -60,4 +67,9 @@ extension RateLimitPolicy {
   /// A hundred mails an hour, 300 at once: a company may move in within an afternoon, and nobody is a spammer through us.
   package static let invitation = RateLimitPolicy(
     .invitation, quota: 100, window: 3600, burst: 300)
+
+  /// 1.5 MiB a minute, 2 MiB at once: the largest set of rules that a plan allows, of which there are 5,000 in a project,
+  /// is some 1 MB, so two of them are replaced right away, and then one every 40 seconds. A larger change than a full bucket
+  /// holds passes when the bucket is full, and is paid off afterwards.
+  package static let append = RateLimitPolicy(.append, quota: 3 << 19, burst: 2 << 20)
 }

@@ -13,18 +13,21 @@ package final class RateLimiter: Sendable {
   private let workspaces: BucketTable<UUID>
   private let addresses: BucketTable<UInt128>
   private let invitations: BucketTable<UUID>
+  private let appends: BucketTable<UUID>
+  let streams = StreamLimits()
 
   /// - Parameter capacity: the most buckets there may be of each kind, of some 60 bytes each.
   /// - Precondition: each policy is of its kind, and `capacity` is at least 16.
   package init(
     isEnabled: Bool = true, principal: RateLimitPolicy = .principal,
     workspace: RateLimitPolicy = .workspace, address: RateLimitPolicy = .address,
-    invitation: RateLimitPolicy = .invitation, capacity: Int = 100_000,
+    invitation: RateLimitPolicy = .invitation, append: RateLimitPolicy = .append,
+    capacity: Int = 100_000,
     origin: ContinuousClock.Instant = .now
   ) {
     precondition(
       principal.kind == .principal && workspace.kind == .workspace && address.kind == .address
-        && invitation.kind == .invitation,
+        && invitation.kind == .invitation && append.kind == .append,
       "a policy of another kind")
     self.isEnabled = isEnabled
     self.origin = origin
@@ -32,6 +35,7 @@ package final class RateLimiter: Sendable {
     workspaces = BucketTable(workspace, capacity: capacity, at: 0)
     addresses = BucketTable(address, capacity: capacity, at: 0)
     invitations = BucketTable(invitation, capacity: capacity, at: 0)
+    appends = BucketTable(append, capacity: capacity, at: 0)
   }
 
   /// The policy that is in force for a kind.
@@ -41,6 +45,7 @@ package final class RateLimiter: Sendable {
     case .workspace: workspaces.policy
     case .address: addresses.policy
     case .invitation: invitations.policy
+    case .append: appends.policy
     }
   }
 
@@ -51,6 +56,7 @@ package final class RateLimiter: Sendable {
     case .workspace: workspaces.count
     case .address: addresses.count
     case .invitation: invitations.count
+    case .append: appends.count
     }
   }
 
@@ -73,7 +79,7 @@ package final class RateLimiter: Sendable {
     }
   }
 
-  /// Whether the address may try to authenticate. Takes nothing: who succeeds is not limited here.
+  /// Whether the address has failures left. Takes nothing: callers with good credentials are never limited here.
   package func admitsAttempt(
     address: String, at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
@@ -81,8 +87,7 @@ package final class RateLimiter: Sendable {
     return addresses.look(Self.key(address), at: time(now))
   }
 
-  /// The address tried to authenticate, and failed. A refusal means that others of its attempts,
-  /// which were under way at the same time, have used up the last tokens.
+  /// The address tried to authenticate, and failed. A refusal means that it has failed too often.
   @discardableResult
   package func failedAttempt(
     address: String, at now: ContinuousClock.Instant = .now
@@ -97,6 +102,28 @@ package final class RateLimiter: Sendable {
   ) -> RateLimitDecision? {
     guard isEnabled else { return nil }
     return invitations.take(workspace, at: time(now))
+  }
+
+  /// So many bytes are about to be appended to the workspace's part of the log.
+  package func appends(
+    _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard isEnabled else { return nil }
+    let now = time(now)
+    return appends.withBucket(of: workspace, at: now) {
+      $0.charge(bytes, at: now, under: appends.policy)
+    }
+  }
+
+  /// They were not appended after all.
+  package func givesBack(
+    _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now
+  ) {
+    guard isEnabled else { return }
+    let now = time(now)
+    appends.withBucket(of: workspace, at: now) {
+      $0.giveBack(bytes, at: now, under: appends.policy)
+    }
   }
 
   private func time(_ now: ContinuousClock.Instant) -> Int64 {

@@ -26,6 +26,29 @@ package struct TokenBucket: Equatable, Sendable {
     return RateLimitDecision(policy: policy, isAllowed: isAllowed, cost: cost, level: level)
   }
 
+  /// Takes `cost` tokens if there are as many, or if the bucket is full: then more may be taken than it holds, and it fills
+  /// from below zero.
+  ///
+  /// - Precondition: `cost` is not negative.
+  package mutating func charge(
+    _ cost: Int64, at now: Int64, under policy: RateLimitPolicy
+  ) -> RateLimitDecision {
+    level = level(at: now, under: policy)
+    updated = max(updated, now)
+    let needed = min(cost, policy.burst)
+    let isAllowed = holds(needed, level, policy)
+    if isAllowed { level -= min(cost, policy.burst + policy.maxDebt) * policy.token }
+    return RateLimitDecision(policy: policy, isAllowed: isAllowed, cost: needed, level: level)
+  }
+
+  /// Puts back what was taken for nothing.
+  package mutating func giveBack(_ cost: Int64, at now: Int64, under policy: RateLimitPolicy) {
+    level = level(at: now, under: policy)
+    updated = max(updated, now)
+    let owed = min(cost, policy.burst + policy.maxDebt) * policy.token
+    level = min(policy.capacity, level + owed)
+  }
+
   /// What `take` would say, except that nothing is taken from what remains.
   package func look(
     for cost: Int64 = 1, at now: Int64, under policy: RateLimitPolicy
@@ -65,12 +88,12 @@ package struct RateLimitDecision: Equatable, Sendable {
   let level: Int64
 
   /// Whole tokens that are left.
-  package var remaining: Int64 { level / policy.token }
+  package var remaining: Int64 { max(0, level) / policy.token }
 
   /// Nanoseconds until there is one token more; 0 when the bucket is full.
   package var timeToNext: Int64 {
     level == policy.capacity
-      ? 0 : policy.nanoseconds(for: policy.token - level % policy.token)
+      ? 0 : policy.nanoseconds(for: policy.token - (level < 0 ? level : level % policy.token))
   }
 
   /// Nanoseconds until the bucket is full.

@@ -37,11 +37,14 @@ struct RequestLogRoutes: RouteGroup {
       ContentCoding(rawValue: $0.lowercased())
     }
     let (store, body, deadline) = (services.requestLogs, context.body, context.deadline)
+    let reservation = context.exchange.bodyReservation
     // A large batch would keep the other connections of this event loop waiting.
     return try await withTaskExecutorPreference(globalConcurrentExecutor) {
       let batch = try body.withUnsafeReadableBytes { bytes in
         guard let coding else { return try Self.batch(bytes, format, store) }
-        return try Self.inflate(bytes, coding).withUnsafeBytes { try Self.batch($0, format, store) }
+        let inflated = try Self.inflate(bytes, coding)
+        try reservation?.grow(to: bytes.count + inflated.count)
+        return try inflated.withUnsafeBytes { try Self.batch($0, format, store) }
       }
       return .json(try await store.write(batch, deadline: deadline).json.bytes())
     }

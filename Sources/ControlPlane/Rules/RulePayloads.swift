@@ -40,13 +40,40 @@ enum RulePayloads {
     body.set("data", data)
     return body
   }
+
+  /// The most rules that the audit shows of a replaced set.
+  static let maxAudited = 100
+
+  /// A project's set as the audit shows it before and after it was replaced: how many rules it has, how many of them the
+  /// event touches, and the first of those as callers see them. The event itself names every one.
+  static func audited(
+    _ event: RuleSetEvent.Replaced, _ rules: Rules, in organization: OrganizationID
+  ) -> JSONObject {
+    var data = JSONArray()
+    var touched = 0
+    for id in event.ruleIDs {
+      guard let rule = rules[id] else { continue }
+      touched += 1
+      if touched <= maxAudited {
+        data.append(rule.json(id: id, organizationID: organization))
+      }
+    }
+    var set = JSONObject()
+    set.set("count", rules.count(of: event.projectID))
+    set.set("touched", touched)
+    set.set("data", data)
+    // One member, so that the whole of it counts as different.
+    var body = JSONObject()
+    body.set("rules", set)
+    return body
+  }
 }
 
 /// What a rule says and about what: exactly one of `network`, `country`, `region`, or `provider` with `model`.
 struct RuleDraft {
   let match: Rule.Match
   let effect: Rule.Effect
-  let note: String?
+  let note: ExactText?
   let expiresAt: Timestamp?
 
   /// Reads all of an object's members that a rule has; nil when something is wrong, which the reader then knows.
@@ -74,7 +101,7 @@ struct RuleDraft {
       otherwise: "must be a model's name in visible ASCII, in which * stands for anything"
     ).flatMap { ModelPattern($0) }
     let effect = reader.choice("effect", of: Rule.Effect.self)
-    note = reader.optionalString("note", .reason)
+    note = reader.optionalExactText("note", .reason)
     expiresAt =
       if let now {
         reader.optionalFuture("expires_at", after: now)
@@ -146,6 +173,9 @@ struct CreateRulePayload {
 
 /// The body of `PUT …/projects/{project}/rules`: every rule that the project is to have.
 struct ReplaceRulesPayload {
+  /// Room for as many rules as a set may have, each with a note of average length.
+  static let maxBytes = 8 << 20
+
   let rules: [RuleDraft]
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
@@ -159,14 +189,14 @@ struct ReplaceRulesPayload {
 /// The body of `PATCH …/rules/{rule}`: a merge patch (RFC 7396). What a rule is about does not change.
 struct ChangeRulePayload {
   let effect: Rule.Effect?
-  let note: String??
+  let note: ExactText??
   let expiresAt: Timestamp??
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
     effect = reader.replacement("effect", reader.choiceChange("effect"))
-    note = reader.stringChange("note", .reason).removable
+    note = reader.exactTextChange("note", .reason).removable
     expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }

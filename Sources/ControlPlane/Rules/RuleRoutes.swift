@@ -2,6 +2,7 @@ import Domain
 import FoundationEssentials
 import Hummingbird
 import JSON
+import NIOCore
 import Postgres
 
 /// `/v1/organizations/{organization}/rules`: create, list, get, change, delete; a project's whole set at once, and its
@@ -19,6 +20,7 @@ struct RuleRoutes: RouteGroup {
     let projectRules = "/v1/organizations/{organization}/projects/{project}/rules"
     router.get("\(projectRules)", use: set)
     router.put("\(projectRules)", use: replaceAll)
+    router.takes(BodyRules(maximum: ReplaceRulesPayload.maxBytes), at: projectRules)
     router.post("\(projectRules):evaluate", use: evaluate)
     router.get("/v1/regions", use: regions)
   }
@@ -123,16 +125,33 @@ struct RuleRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .ruleWrite, ifMatch: .required)
     let id = try context.id("project", of: Project.self)
-    let payload = try ReplaceRulesPayload(context.body)
-    return try await change.carryOut(
-      .rule(
-        .replaceAll(
-          of: id,
-          payload.rules.map {
-            .init(
-              id: RuleID(Identifiers.next(at: change.time)), match: $0.match, effect: $0.effect,
-              note: $0.note, expiresAt: $0.expiresAt)
-          })))
+    let drafts =
+      context.body.readableBytes <= Self.smallBody
+      ? try Self.drafts(context.body, at: change.time)
+      // Reading thousands of rules takes too long for a thread that other connections wait for.
+      : try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        try await Self.draftsElsewhere(context.body, at: change.time)
+      }
+    return try await change.carryOut(.rule(.replaceAll(of: id, drafts)))
+  }
+
+  private static let smallBody = 64 << 10
+
+  @concurrent
+  private static func draftsElsewhere(
+    _ body: ByteBuffer, at time: Timestamp
+  ) async throws -> [RuleCommand.Draft] {
+    try drafts(body, at: time)
+  }
+
+  private static func drafts(
+    _ body: ByteBuffer, at time: Timestamp
+  ) throws -> [RuleCommand.Draft] {
+    try ReplaceRulesPayload(body).rules.map {
+      RuleCommand.Draft(
+        id: RuleID(Identifiers.next(at: time)), match: $0.match, effect: $0.effect, note: $0.note,
+        expiresAt: $0.expiresAt)
+    }
   }
 
   /// What would be decided about a request, and why: by the very code that every data plane decides with.
@@ -176,10 +195,11 @@ extension Workspace {
     in organization: OrganizationID, project: ProjectID?, kind: Rule.Match.Kind?, after: UUID?,
     limit: Int
   ) -> [RuleRow] {
-    rules
+    let candidates = project.map { Array(rules.of($0)) } ?? Array(rules.all)
+    return
+      candidates
       .filter { id, rule in
-        (after.map { id.uuid < $0 } ?? true) && (project.map { $0 == rule.projectID } ?? true)
-          && (kind.map { $0 == rule.match.kind } ?? true)
+        (after.map { id.uuid < $0 } ?? true) && (kind.map { $0 == rule.match.kind } ?? true)
       }
       .sorted { $0.key.uuid > $1.key.uuid }
       .prefix(limit)

@@ -43,6 +43,12 @@ extension RuleKindTable {
     RuleRow(entity, of: organization, in: workspace, where: isHeld)
   }
 
+  /// What a rule is about never changes, and decides which table holds it.
+  static func isElsewhere(_ entity: Entity, in workspace: Workspace) -> Bool {
+    guard case .rule(let id) = entity, let rule = workspace.rules[id] else { return false }
+    return !isHeld(rule.match)
+  }
+
   fileprivate static func rules(
     _ name: String, about columns: [Table<RuleRow>.Column]
   ) -> Table<RuleRow> {
@@ -159,7 +165,7 @@ extension RuleRow {
       version, createdAt, updatedAt
     ) = try row.decode(
       (
-        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, String?, TimestampTZ?,
+        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, ExactText?, TimestampTZ?,
         Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ
       ).self)
     guard let match = Rule.Match(kind, subject, provider: provider) else {

@@ -7,11 +7,17 @@ import Postgres
 protocol EntityTable: SendableMetatype {
   associatedtype Row
   static var table: Table<Row> { get }
-  /// The primary key of an entity's row; nil when entities of this kind have no row here.
+  /// The primary key of an entity's row; nil when entities of this kind have no row here. Depends on nothing but the kind.
   static func key(of entity: Entity, of organization: OrganizationID) -> [UUID]?
   /// The entity's row; nil when it does not exist (any more).
   static func row(for entity: Entity, of organization: OrganizationID, in workspace: Workspace)
     -> Row?
+  /// Whether another table holds the entity, and has from the beginning: then there is no row here to delete.
+  static func isElsewhere(_ entity: Entity, in workspace: Workspace) -> Bool
+}
+
+extension EntityTable {
+  static func isElsewhere(_ entity: Entity, in workspace: Workspace) -> Bool { false }
 }
 
 /// Every table that is rendered from workspaces, those that others refer to first.
@@ -50,7 +56,16 @@ struct EntityWrites {
   private(set) var deletes: [Query] = []
 
   init(_ touched: [TouchedEntity]) {
-    for table in entityTables { add(touched, to: table) }
+    // One command may touch thousands of entities of one kind: the tables of the other kinds do not look at them.
+    let byKind = Dictionary(grouping: touched, by: \.entity.kind)
+    for table in entityTables {
+      for touched in byKind.values {
+        guard let first = touched.first,
+          table.key(of: first.entity, of: first.organizationID) != nil
+        else { continue }
+        add(touched, to: table)
+      }
+    }
   }
 
   private mutating func add<Written: EntityTable>(
@@ -62,7 +77,7 @@ struct EntityWrites {
       guard let key = table.key(of: entity.entity, of: entity.organizationID) else { continue }
       if let row = table.row(for: entity.entity, of: entity.organizationID, in: entity.workspace) {
         rows.append(row)
-      } else {
+      } else if !table.isElsewhere(entity.entity, in: entity.workspace) {
         gone.append(key)
       }
     }

@@ -175,7 +175,7 @@ extension WorkspaceEvent {
     case .organization(.renamed), .organization(.archived), .member, .invitation, .serviceToken,
       .project(.renamed), .project(.thresholdsChanged), .project(.budgetsChanged),
       .project(.panicModeEnabled),
-      .project(.panicModeDisabled), .project(.archived), .rule, .apiKey(.renamed),
+      .project(.panicModeDisabled), .project(.archived), .rule, .ruleSet, .apiKey(.renamed),
       .apiKey(.expiryChanged), .apiKey(.rotated), .apiKey(.revoked),
       .providerKey(.rewrapped), .providerKey(.deleted), .webhookEndpoint, .plan,
       .onboarding(.advanced),

@@ -80,7 +80,7 @@ extension Workspace {
 
   /// How many rules a project has, or the workspace around all of them.
   package func ruleCount(in project: ProjectID?) -> Int64 {
-    Int64(rules.values.count { $0.projectID == project })
+    Int64(rules.count(of: project))
   }
 }
 

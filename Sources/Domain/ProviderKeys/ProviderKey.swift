@@ -68,7 +68,7 @@ package enum ProviderKeyEvent: Equatable, Sendable {
 // MARK: State and evolve
 
 /// A key in its envelope. Nothing here can open it.
-package struct SealedKey: Hashable, Sendable, Codable {
+package struct SealedKey: Undisclosed, Hashable {
   /// The envelope, in base64url.
   package let envelope: String
   /// Of the key-encryption key that opens it.

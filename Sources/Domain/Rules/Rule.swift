@@ -16,7 +16,7 @@ package enum RuleEvent: Equatable, Sendable {
     package let projectID: ProjectID?
     package let match: Rule.Match
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
     package var event: WorkspaceEvent { .rule(.created(self)) }
@@ -34,7 +34,7 @@ package enum RuleEvent: Equatable, Sendable {
     package static let type = "rule.changed"
     package let ruleID: RuleID
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     package let expiresAt: Timestamp?
     package var event: WorkspaceEvent { .rule(.changed(self)) }
 
@@ -100,7 +100,7 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
   package let projectID: ProjectID?
   package let match: Match
   package var effect: Effect
-  package var note: String?
+  package var note: ExactText?
   /// Nil when it does not expire.
   package var expiresAt: Timestamp?
   package let createdBy: Actor
@@ -110,7 +110,7 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
 
   /// A rule as it was read from a row.
   package init(
-    projectID: ProjectID? = nil, match: Match, effect: Effect, note: String? = nil,
+    projectID: ProjectID? = nil, match: Match, effect: Effect, note: ExactText? = nil,
     expiresAt: Timestamp? = nil, createdBy: Actor, version: Int64 = 1, createdAt: Timestamp,
     updatedAt: Timestamp
   ) {
@@ -134,15 +134,22 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
     case updatedAt = "updated_at"
   }
 
-  /// Tells one set of rules from another, like a version: equal for equal ids and versions, in whatever order (FNV-1a).
+  /// Tells one set of rules from another, like a version: equal for equal ids and versions, in whatever order. A sum of
+  /// well-mixed numbers (the finalizer of splitmix64), so that nothing has to be sorted.
   package static func setVersion(_ rules: some Sequence<(key: RuleID, value: Rule)>) -> Int64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for (id, rule) in rules.sorted(by: { $0.key.uuid < $1.key.uuid }) {
-      withUnsafeBytes(of: (id.uuid.uuid, rule.version.littleEndian)) { bytes in
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-      }
+    func mix(_ number: UInt64) -> UInt64 {
+      var number = number
+      number = (number ^ (number >> 30)) &* 0xbf58_476d_1ce4_e5b9
+      number = (number ^ (number >> 27)) &* 0x94d0_49bb_1331_11eb
+      return number ^ (number >> 31)
     }
-    return Int64(hash >> 1)
+    var sum: UInt64 = 0x9e37_79b9_7f4a_7c15
+    for (id, rule) in rules {
+      let id = UInt128(id.uuid)
+      let (high, low) = (UInt64(truncatingIfNeeded: id >> 64), UInt64(truncatingIfNeeded: id))
+      sum &+= mix(high ^ mix(low ^ mix(UInt64(bitPattern: rule.version))))
+    }
+    return Int64(sum >> 1)
   }
 
   /// Whether it counts in decisions.
@@ -191,7 +198,7 @@ extension RuleEvent.Changed {
 extension Workspace {
   /// A project's own rules, without those of the workspace around it.
   package func rules(of projectID: ProjectID) -> [RuleID: Rule] {
-    rules.filter { $0.value.projectID == projectID }
+    rules.of(projectID)
   }
 }
 
@@ -275,10 +282,10 @@ extension Rule.Match: Codable {
 
 package enum RuleCommand: Equatable, Sendable {
   case create(
-    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: String?,
+    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: ExactText?,
     expiresAt: Timestamp?)
   /// Nil leaves something as it is; the inner nil removes it.
-  case change(RuleID, effect: Rule.Effect?, note: String??, expiresAt: Timestamp??)
+  case change(RuleID, effect: Rule.Effect?, note: ExactText??, expiresAt: Timestamp??)
   case delete(RuleID)
   /// The project has these rules from now on and no others. What is about the same as before stays the same rule.
   case replaceAll(of: ProjectID, [Draft])
@@ -288,11 +295,11 @@ package enum RuleCommand: Equatable, Sendable {
     let id: RuleID
     let match: Rule.Match
     let effect: Rule.Effect
-    let note: String?
+    let note: ExactText?
     let expiresAt: Timestamp?
 
     package init(
-      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: String? = nil,
+      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: ExactText? = nil,
       expiresAt: Timestamp? = nil
     ) {
       self.id = id
@@ -346,60 +353,11 @@ extension Workspace {
       guard rules[id] != nil else { throw .notFound(.rule) }
       return [.rule(.deleted(.init(ruleID: id)))]
     case .replaceAll(let projectID, let drafts):
-      return try replaceRules(of: projectID, by: drafts, in: context).map { .rule($0) }
+      return try replaceRules(of: projectID, by: drafts, in: context)
     }
   }
 
-  /// Removals come first, so that at no moment two rules are about the same.
-  private func replaceRules(
-    of projectID: ProjectID, by drafts: [RuleCommand.Draft], in context: CommandContext
-  ) throws(Rejection) -> [RuleEvent] {
-    try requireOpen(projectID)
-    let former = rules(of: projectID)
-    // Of several about the same, one at most is in force, and goes on; else the youngest does.
-    let ranked = former.sorted {
-      ($0.value.isInForce(at: context.time) ? 1 : 0, $0.key.uuid)
-        < ($1.value.isInForce(at: context.time) ? 1 : 0, $1.key.uuid)
-    }
-    var kept = Dictionary(ranked.map { ($0.value.match, $0.key) }, uniquingKeysWith: { $1 })
-    var drafted: [Rule.Match: RuleCommand.Draft] = [:]
-    for draft in drafts {
-      if let other = drafted.updateValue(draft, forKey: draft.match) {
-        throw .ruleExists(other.id, isContradiction: other.effect != draft.effect)
-      }
-    }
-    kept = kept.filter { drafted[$0.key] != nil }
-    let survivors = Set(kept.values)
-    var events = ranked.map(\.key).filter { !survivors.contains($0) }
-      .map { RuleEvent.deleted(.init(ruleID: $0)) }
-    let created = drafts.filter { kept[$0.match] == nil }
-    for draft in drafts {
-      guard let id = kept[draft.match], let rule = former[id] else { continue }
-      let changed = RuleEvent.Changed(
-        ruleID: id, effect: draft.effect, note: draft.note, expiresAt: draft.expiresAt)
-      if changed != RuleEvent.Changed(ruleID: id, rule) { events.append(.changed(changed)) }
-    }
-    // Rules that have expired already may stay in the set, but none can be added to it, or end so.
-    for (index, draft) in drafts.enumerated() {
-      let rule = kept[draft.match].flatMap { former[$0] }
-      if rule == nil || rule?.expiresAt != draft.expiresAt {
-        try requireFuture(draft.expiresAt, in: context, index: index)
-      }
-    }
-    for draft in created { try requireFeature(of: draft.match, in: context) }
-    if !created.isEmpty {
-      try requireRoom(for: .rulesPerProject, besides: Int64(drafts.count - 1), in: context)
-    }
-    return events
-      + created.map {
-        .created(
-          .init(
-            ruleID: $0.id, projectID: projectID, match: $0.match, effect: $0.effect, note: $0.note,
-            expiresAt: $0.expiresAt))
-      }
-  }
-
-  private func requireOpen(_ projectID: ProjectID) throws(Rejection) {
+  func requireOpen(_ projectID: ProjectID) throws(Rejection) {
     guard let project = projects[projectID] else { throw .notFound(.project) }
     guard project.archivedAt == nil else { throw .archived(.project) }
   }
@@ -407,14 +365,14 @@ extension Workspace {
   /// A rule that has expired when it is made, or changed, would never match anything.
   ///
   /// - Parameter index: the rule's place among those of a set.
-  private func requireFuture(
+  func requireFuture(
     _ expiresAt: Timestamp?, in context: CommandContext, index: Int? = nil
   ) throws(Rejection) {
     if let expiresAt, expiresAt <= context.time { throw .ruleExpired(index: index) }
   }
 
   /// Rules about addresses and countries are features of a plan.
-  private func requireFeature(
+  func requireFeature(
     of match: Rule.Match, in context: CommandContext
   ) throws(Rejection) {
     let feature: PlanFeature? =
@@ -431,9 +389,8 @@ extension Workspace {
     than id: RuleID, about match: Rule.Match, _ effect: Rule.Effect, in projectID: ProjectID?,
     _ context: CommandContext
   ) throws(Rejection) {
-    let other = rules.filter {
-      $0.key != id && $0.value.match == match && $0.value.projectID == projectID
-        && $0.value.isInForce(at: context.time)
+    let other = rules.of(projectID).filter {
+      $0.key != id && $0.value.match == match && $0.value.isInForce(at: context.time)
     }.min { $0.key.uuid < $1.key.uuid }
     if let other { throw .ruleExists(other.key, isContradiction: other.value.effect != effect) }
   }

@@ -3,7 +3,7 @@
 package struct Workspace: Equatable, Sendable, Codable {
   /// Raised whenever ``evolve(_:_:)`` gives an old event another meaning or the state another shape:
   /// snapshots made by another fold are not used.
-  package static let foldVersion = 5
+  package static let foldVersion = 6
 
   /// How many events are folded in; the version of the newest one.
   package private(set) var version: Int64 = 0
@@ -11,7 +11,7 @@ package struct Workspace: Equatable, Sendable, Codable {
   package private(set) var organization: Organization?
   package private(set) var members: [UserID: Member] = [:]
   package private(set) var projects: [ProjectID: Project] = [:]
-  package private(set) var rules: [RuleID: Rule] = [:]
+  package private(set) var rules = Rules()
   package private(set) var apiKeys: [APIKeyID: APIKey] = [:]
   package private(set) var providerKeys: [ProviderKeyID: ProviderKey] = [:]
   package private(set) var webhookEndpoints: [WebhookEndpointID: WebhookEndpoint] = [:]
@@ -90,6 +90,8 @@ extension Workspace {
       try Project.evolve(&projects[event.projectID], event, metadata)
     case .rule(let event):
       try Rule.evolve(&rules[event.ruleID], event, metadata)
+    case .ruleSet(.replaced(let event)):
+      try rules.evolve(event, metadata)
     case .apiKey(let event):
       try APIKey.evolve(&apiKeys[event.keyID], event, metadata)
     case .providerKey(let event):
@@ -128,6 +130,13 @@ extension Workspace {
     organization?.touch(metadata)
   }
 
+  /// Roughly how much memory and how large a snapshot the workspace takes: how many entities it has.
+  package var entityCount: Int {
+    members.count + projects.count + rules.count + apiKeys.count + providerKeys.count
+      + webhookEndpoints.count + invitations.count + serviceTokens.count + gatewayTokens.count
+      + credits.purchases.count
+  }
+
   /// The version of one entity, as its ETag shows it; nil when it does not exist.
   package func version(of entity: Entity) -> Int64? {
     switch entity {
@@ -137,7 +146,7 @@ extension Workspace {
     case .serviceToken(let id): serviceTokens[id]?.version
     case .project(let id): projects[id]?.version
     case .rule(let id): rules[id]?.version
-    case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules(of: id)) }
+    case .ruleSet(let id): projects[id].map { _ in Rule.setVersion(rules.of(id)) }
     case .apiKey(let id): apiKeys[id]?.version
     case .providerKey(let id): providerKeys[id]?.version
     case .webhookEndpoint(let id): webhookEndpoints[id]?.version

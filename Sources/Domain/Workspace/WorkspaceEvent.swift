@@ -6,6 +6,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
   case serviceToken(ServiceTokenEvent)
   case project(ProjectEvent)
   case rule(RuleEvent)
+  case ruleSet(RuleSetEvent)
   case apiKey(APIKeyEvent)
   case providerKey(ProviderKeyEvent)
   case webhookEndpoint(WebhookEndpointEvent)
@@ -26,6 +27,7 @@ package enum WorkspaceEvent: Equatable, Sendable {
     case .serviceToken(let event): .serviceToken(event.tokenID)
     case .project(let event): .project(event.projectID)
     case .rule(let event): .rule(event.ruleID)
+    case .ruleSet(let event): .ruleSet(event.projectID)
     case .apiKey(let event): .apiKey(event.keyID)
     case .providerKey(let event): .providerKey(event.keyID)
     case .webhookEndpoint(let event): .webhookEndpoint(event.endpointID)
@@ -37,13 +39,23 @@ package enum WorkspaceEvent: Equatable, Sendable {
     }
   }
 
+  /// The entities whose rows the event changes, besides the organization's: as a rule what it happened to.
+  package func changedEntities(in organization: OrganizationID) -> [Entity] {
+    switch self {
+    case .ruleSet(let event): event.ruleIDs.map { .rule($0) }
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
+      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .credits, .usage, .billing:
+      [entity(in: organization)]
+    }
+  }
+
   /// Whether the organization's row changes with what the event happened to: facts of onboarding, balance and capacity
   /// stand there.
   package var touchesOrganization: Bool {
     switch self {
     case .credits, .usage: true
-    case .organization, .member, .invitation, .serviceToken, .project, .rule, .apiKey, .providerKey,
-      .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .billing:
+    case .organization, .member, .invitation, .serviceToken, .project, .rule, .ruleSet, .apiKey,
+      .providerKey, .webhookEndpoint, .plan, .onboarding, .account, .gatewayToken, .billing:
       onboardingFact != nil
     }
   }
@@ -74,25 +86,51 @@ package struct UnknownEventType: Error, Equatable, Sendable {
 }
 
 extension WorkspaceEvent {
-  /// Every type of payload, each once: the catalog that decoding and the golden files go by.
-  package static let payloadTypes: [any EventPayload.Type] = [
-    OrganizationEvent.payloadTypes,
-    MemberEvent.payloadTypes,
-    InvitationEvent.payloadTypes,
-    ServiceTokenEvent.payloadTypes,
-    ProjectEvent.payloadTypes,
-    RuleEvent.payloadTypes,
-    APIKeyEvent.payloadTypes,
-    ProviderKeyEvent.payloadTypes,
-    WebhookEndpointEvent.payloadTypes,
-    PlanEvent.payloadTypes,
-    OnboardingEvent.payloadTypes,
-    AccountEvent.payloadTypes,
-    GatewayTokenEvent.payloadTypes,
-    CreditsEvent.payloadTypes,
-    UsageEvent.payloadTypes,
-    BillingEvent.payloadTypes,
-  ].flatMap(\.self)
+  /// Every type of payload, each once, and the permission that callers need to read an event of that type.
+  private static let catalog: [(permissionToRead: Permission, types: [any EventPayload.Type])] = [
+    (.organizationRead, OrganizationEvent.payloadTypes),
+    (.memberRead, MemberEvent.payloadTypes),
+    (.invitationRead, InvitationEvent.payloadTypes),
+    (.serviceTokenRead, ServiceTokenEvent.payloadTypes),
+    (.projectRead, ProjectEvent.payloadTypes),
+    (.ruleRead, RuleEvent.payloadTypes),
+    (.ruleRead, RuleSetEvent.payloadTypes),
+    (.apiKeyRead, APIKeyEvent.payloadTypes),
+    (.providerKeyRead, ProviderKeyEvent.payloadTypes),
+    (.webhookRead, WebhookEndpointEvent.payloadTypes),
+    (.organizationRead, PlanEvent.payloadTypes),
+    (.organizationRead, OnboardingEvent.payloadTypes),
+    // These two kinds are in no workspace's log.
+    (.eventRead, AccountEvent.payloadTypes),
+    (.eventRead, GatewayTokenEvent.payloadTypes),
+    (.creditsRead, CreditsEvent.payloadTypes),
+    (.usageRead, UsageEvent.payloadTypes),
+    (.organizationRead, BillingEvent.payloadTypes),
+  ]
+
+  /// Every type of payload, each once: decoding and the golden files go by this list.
+  package static let payloadTypes: [any EventPayload.Type] = catalog.flatMap(\.types)
+
+  private static let permissionsToRead: [String: Permission] = Dictionary(
+    uniqueKeysWithValues: catalog.flatMap { permission, types in
+      types.map { ($0.type, permission) }
+    })
+
+  /// The permission that callers need to read an event of a type; nil for a type that this program does not know.
+  package static func permissionToRead(eventOfType type: String) -> Permission? {
+    permissionsToRead[type]
+  }
+
+  /// The types of events that callers with a role may read; nil when they may read all types, known or not.
+  package static func types(readableBy role: Role) -> [String]? { readableTypes[role] ?? [] }
+
+  private static let readableTypes: [Role: [String]?] = Dictionary(
+    uniqueKeysWithValues: Role.allCases.map { role -> (Role, [String]?) in
+      // Owners may read everything, so a type of a newer program is theirs to see, too.
+      if role == .owner { return (role, nil) }
+      let types = catalog.filter { role.may($0.permissionToRead) }.flatMap(\.types)
+      return (role, types.map { $0.type })
+    })
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
     Dictionary(uniqueKeysWithValues: payloadTypes.map { ($0.type, $0) })
@@ -106,6 +144,7 @@ extension WorkspaceEvent {
     case .serviceToken(let event): event.payload
     case .project(let event): event.payload
     case .rule(let event): event.payload
+    case .ruleSet(let event): event.payload
     case .apiKey(let event): event.payload
     case .providerKey(let event): event.payload
     case .webhookEndpoint(let event): event.payload

@@ -42,13 +42,41 @@ package enum EventLog {
     """
   }
 
-  /// The events of one stream behind `position`, in the order of positions.
+  /// Events behind a page's first ones are left out when those take more than this, as they are stored: one event may be a
+  /// megabyte, and a page is held in memory.
+  private static let pageBytes: Int64 = 2 << 20
+
+  /// A page of the events of all streams behind `position`, in the order of positions: at least one when there are any, and
+  /// fewer than `limit` when they are large.
+  package static func page(after position: Int64, limit: Int64) -> Query {
+    bounded(
+      """
+      SELECT \(fragment: columns) FROM events WHERE position > \(position) \
+      ORDER BY position LIMIT \(limit)
+      """)
+  }
+
+  /// A page of the events of one stream behind `position`, in the order of positions: at least one when there are any, and
+  /// fewer than `limit` when they are large.
+  ///
+  /// - Parameter types: the types of events that are wanted; nil for all.
   package static func events(
-    of organizationID: UUID, after position: Int64, limit: Int64
+    of organizationID: UUID, after position: Int64, limit: Int64, types: [String]? = nil
   ) -> Query {
+    var query: Query = """
+      SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
+      AND position > \(position)
+      """
+    if let types { query += " AND type = ANY(\(types))" }
+    return bounded(query + " ORDER BY position LIMIT \(limit)")
+  }
+
+  private static func bounded(_ events: Query) -> Query {
     """
-    SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
-    AND position > \(position) ORDER BY position LIMIT \(limit)
+    SELECT \(fragment: columns) FROM (SELECT *, sum(pg_column_size(payload)) OVER \
+    (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before \
+    FROM (\(fragment: events)) AS page) AS page \
+    WHERE coalesce(bytes_before, 0) < \(pageBytes) ORDER BY position
     """
   }
 

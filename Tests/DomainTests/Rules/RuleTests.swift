@@ -34,7 +34,7 @@ extension WorkspaceEvent {
         id, project: project, match: match, effect: effect, note: nil, expiresAt: expiresAt))
   }
   static func change(
-    effect: Rule.Effect? = nil, note: String?? = nil, expiresAt: Timestamp?? = nil
+    effect: Rule.Effect? = nil, note: ExactText?? = nil, expiresAt: Timestamp?? = nil
   ) -> WorkspaceCommand {
     .rule(.change(firstRule, effect: effect, note: note, expiresAt: expiresAt))
   }
@@ -185,7 +185,14 @@ extension WorkspaceEvent {
   static func replaceAll(_ drafts: RuleCommand.Draft...) -> WorkspaceCommand {
     .rule(.replaceAll(of: assistant, drafts))
   }
-  static func deleted(_ id: RuleID) -> WorkspaceEvent { .rule(.deleted(.init(ruleID: id))) }
+  static func replaced(
+    deleted: [RuleID] = [], changed: [RuleEvent.Changed] = [],
+    created: [RuleSetEvent.Created] = []
+  ) -> WorkspaceEvent {
+    .ruleSet(
+      .replaced(
+        .init(projectID: assistant, deleted: deleted, changed: changed, created: created)))
+  }
 
   @Test
   func
@@ -200,10 +207,12 @@ extension WorkspaceEvent {
         .init(id: third, match: Self.model, effect: .allow),
         .init(id: firstRule, match: Self.network, effect: .allow))
     ).then(
-      Self.deleted(firstRule),
-      .rule(
-        .changed(.init(ruleID: secondRule, effect: .allow, note: nil, expiresAt: nil))),
-      .ruled(Self.model, .allow, id: third))
+      Self.replaced(
+        deleted: [firstRule],
+        changed: [.init(ruleID: secondRule, effect: .allow, note: nil, expiresAt: nil)],
+        created: [
+          .init(ruleID: third, match: Self.model, effect: .allow, note: nil, expiresAt: nil)
+        ]))
     #expect(Set(workspace.rules.keys) == [secondRule, third])
   }
 
@@ -218,7 +227,8 @@ extension WorkspaceEvent {
     let after = scenario.when(
       Self.replaceAll(.init(id: secondRule, match: Self.europe, effect: .allow))
     ).then(
-      .rule(.changed(.init(ruleID: firstRule, effect: .allow, note: nil, expiresAt: nil))))
+      Self.replaced(
+        changed: [.init(ruleID: firstRule, effect: .allow, note: nil, expiresAt: nil)]))
     #expect(before != nil)
     #expect(after.version(of: .ruleSet(assistant)) != before)
   }
@@ -227,7 +237,7 @@ extension WorkspaceEvent {
     given(
       .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, in: nil),
       .ruled(Self.network, id: secondRule)
-    ).when(Self.replaceAll()).then(Self.deleted(secondRule))
+    ).when(Self.replaceAll()).then(Self.replaced(deleted: [secondRule]))
   }
 
   @Test func `a set that contradicts itself is refused as a whole`() {
@@ -249,7 +259,7 @@ extension WorkspaceEvent {
     let fewer = Array(drafts.prefix(11))
     #expect(
       try workspace.answer(.rule(.replaceAll(of: assistant, fewer)))
-        == [Self.deleted(drafts[11].id)])
+        == [Self.replaced(deleted: [drafts[11].id])])
     let exceeded = LimitExceeded(
       limit: .rulesPerProject, allowed: 10, usage: 11, plan: .free, upgrade: .plus)
     #expect(throws: Rejection.limitExceeded(exceeded)) {

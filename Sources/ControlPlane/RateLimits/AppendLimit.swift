@@ -1,0 +1,44 @@
+import Domain
+
+/// Bounds what one workspace appends to the log, which all workspaces share, and takes of the writer's time.
+///
+/// The first 4 KiB of every change are free, because the limits on requests bound them already. What is beyond is taken
+/// from the workspace's bucket before the change is queued, and given back when nothing was appended.
+package struct AppendLimit: Sendable {
+  /// Bytes of a change that are not counted.
+  static let freeBytes = 4096
+
+  private let limiter: RateLimiter
+  private let refused: Counter
+
+  init(limiter: RateLimiter, metrics: Metrics) {
+    self.limiter = limiter
+    refused = metrics.counter(
+      "signalbox_append_limited_total",
+      "Changes refused because their workspace has appended too many bytes to the log.")
+  }
+
+  /// Runs a change of so many bytes, unless the workspace has to wait.
+  ///
+  /// - Parameter change: answers whether the bytes stay taken.
+  /// - Throws: a ``Problem`` of 429, and whatever the change throws; the bytes are given back then.
+  func run<Value>(
+    bytes: Int, of workspace: OrganizationID, _ exchange: Exchange,
+    keepingIf isCharged: (Value) -> Bool, _ change: () async throws -> Value
+  ) async throws -> Value {
+    let counted = Int64(bytes - Self.freeBytes)
+    guard counted > 0, let decision = limiter.appends(counted, to: workspace.uuid) else {
+      return try await change()
+    }
+    if !decision.isAllowed { refused.add() }
+    try exchange.require(decision)
+    do {
+      let value = try await change()
+      if !isCharged(value) { limiter.givesBack(counted, to: workspace.uuid) }
+      return value
+    } catch {
+      limiter.givesBack(counted, to: workspace.uuid)
+      throw error
+    }
+  }
+}
