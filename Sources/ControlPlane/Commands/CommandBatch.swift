@@ -6,9 +6,17 @@ import Postgres
 
 /// What one transaction is going to write, gathered while its commands are decided.
 struct CommandBatch {
+  /// A command that the batch went on without.
   struct Postponed {
+    enum Reason {
+      /// It weighs so much that it needs a batch of its own, which it did not show before it was decided.
+      case large(weight: Int)
+      /// Its workspace has to be loaded first, beside the writer.
+      case unloaded
+    }
+
     let command: PendingCommand
-    let weight: Int
+    let reason: Reason
   }
 
   /// The position of the log's newest event, this batch's included.
@@ -20,7 +28,6 @@ struct CommandBatch {
   private var touched: Set<TouchedEntity.Key> = []
   private var touchedInOrder: [TouchedEntity.Key] = []
   private(set) var answers: [(command: PendingCommand, answer: PendingCommand.Answer)] = []
-  /// Commands that need a batch of their own, which they did not show before they were decided.
   private(set) var postponed: [Postponed] = []
   /// Replies to Idempotency-Keys of earlier requests.
   private(set) var storedReplies: [IdempotencyClaim.ID: IdempotencyRecord] = [:]
@@ -106,8 +113,9 @@ struct CommandBatch {
     records.append(record)
   }
 
-  mutating func postpone(_ command: PendingCommand, weight: Int) {
-    postponed.append(Postponed(command: command, weight: weight))
+  mutating func postpone(_ command: PendingCommand, _ reason: Postponed.Reason) {
+    command.putBack()
+    postponed.append(Postponed(command: command, reason: reason))
   }
 
   mutating func answer(_ command: PendingCommand, _ answer: PendingCommand.Answer) {

@@ -22,6 +22,9 @@ package actor CommandHandler {
   private nonisolated let connection: Connection
   private nonisolated let queue = CommandQueue()
   private let writer: WorkspaceWriter
+  private let loader: WorkspaceLoader
+  /// Commands that wait until their workspaces are loaded.
+  private var loading: [OrganizationID: [PendingCommand]] = [:]
   /// How large the batch before was, and when it was carried out.
   private var last = (count: 0, start: ContinuousClock.now, end: ContinuousClock.now)
 
@@ -33,9 +36,10 @@ package actor CommandHandler {
   /// process to the others.
   package init(
     connection: Connection, replica: UUID, plans: PlanCatalog, upgrades: PlanUpgrades,
-    snapshots: SnapshotWriter, observer: any LogObserver, logger: Logger
+    snapshots: SnapshotWriter, loader: WorkspaceLoader, observer: any LogObserver, logger: Logger
   ) {
     self.connection = connection
+    self.loader = loader
     writer = WorkspaceWriter(
       replica: replica, plans: plans, upgrades: upgrades, snapshots: snapshots, observer: observer,
       logger: logger)
@@ -151,7 +155,35 @@ package actor CommandHandler {
   }
 
   private func putBack(_ postponed: [CommandBatch.Postponed]) {
-    for one in postponed { queue.putBack(one.command, weight: one.weight) }
+    for one in postponed {
+      switch one.reason {
+      case .large(let weight): queue.putBack(one.command, weight: weight)
+      case .unloaded: loadFirst(one.command)
+      }
+    }
+  }
+
+  /// Has the command's workspace loaded while other commands go on; then it is queued again.
+  private func loadFirst(_ command: PendingCommand) {
+    let id = command.request.organizationID
+    let isLoading = loading[id] != nil
+    loading[id, default: []].append(command)
+    guard !isLoading else { return }
+    let loader = loader
+    Task { self.loaded(id, await loader.load(id)) }
+  }
+
+  private func loaded(_ id: OrganizationID, _ result: Result<StoredWorkspace, any Error>) {
+    let failure = writer.adopt(result, as: id)
+    var mustDrain = false
+    for command in loading.removeValue(forKey: id) ?? [] {
+      if let failure {
+        command.answer(.failure(failure))
+      } else if !command.isAnswered, queue.append(command) {
+        mustDrain = true
+      }
+    }
+    if mustDrain { drain() }
   }
 }
 

@@ -13,8 +13,12 @@ package struct StoredWorkspace: Sendable {
   /// How many bytes of events were folded in since that snapshot.
   package private(set) var unsavedBytes = 0
 
-  /// Whether a whole page of events was folded in, so that there may be more.
-  var isLong: Bool { head.version - snapshotVersion >= Snapshot.pageSize }
+  /// Whether so many events were folded in that there may be more of them, which were left out. What is stored in
+  /// ``Snapshot/lightBytes`` has at least half as many bytes as text.
+  var isCutOff: Bool {
+    head.version - snapshotVersion >= Snapshot.pageSize
+      || unsavedBytes >= Int(Snapshot.lightBytes / 2)
+  }
 
   static func eventsQuery(for ids: Set<OrganizationID>) -> Query {
     Snapshot.eventsBehindNewest(of: ids.map(\.uuid), foldVersion: Int32(Workspace.foldVersion))
@@ -22,16 +26,23 @@ package struct StoredWorkspace: Sendable {
 
   /// To be read after the events: a snapshot that is made in between only repeats some of them.
   static func snapshotsQuery(for ids: Set<OrganizationID>) -> Query {
-    Snapshot.newest(of: ids.map(\.uuid), foldVersion: Int32(Workspace.foldVersion))
+    Snapshot.newestLight(of: ids.map(\.uuid), foldVersion: Int32(Workspace.foldVersion))
   }
 
-  /// Folds each of the workspaces; one that cannot be folded says why and leaves the others alone.
+  /// The workspace takes too long to be loaded while everybody waits.
+  struct TooLarge: Error {}
+
+  /// Folds each of the workspaces; one that is ``TooLarge`` or cannot be folded says why and leaves the others alone.
   static func fold(
     _ ids: Set<OrganizationID>, events: Rows, snapshots: Rows
   ) throws(PostgresError) -> [(OrganizationID, Result<StoredWorkspace, any Error>)] {
     var states: [OrganizationID: Result<StoredWorkspace, any Error>] = [:]
     for id in ids { states[id] = .success(StoredWorkspace()) }
     for row in snapshots {
+      if let heavy = try Snapshot.heavyStream(row) {
+        states[OrganizationID(heavy)] = .failure(TooLarge())
+        continue
+      }
       let snapshot = try Snapshot(row)
       states[OrganizationID(snapshot.organizationID)] = Result { try StoredWorkspace(snapshot) }
     }
@@ -46,22 +57,28 @@ package struct StoredWorkspace: Sendable {
         return state
       }
     }
-    return states.map { ($0, $1) }
+    return states.map { id, state in
+      guard case .success(let stored) = state, stored.isCutOff else { return (id, state) }
+      return (id, .failure(TooLarge()))
+    }
   }
 
-  /// Folds what lies behind the page of events that was loaded with it, page by page.
+  /// Folds all events in that are behind the head, page by page.
   ///
   /// - Throws: ``PostgresError``, or that the events cannot be folded.
   mutating func foldRest(
     of id: OrganizationID, _ session: Session, deadline: ContinuousClock.Instant
   ) throws {
     while true {
-      let versions = (head.version + 1)...(head.version + Snapshot.pageSize)
-      let rows = try session.execute(
-        EventLog.events(of: id.uuid, versions: versions), deadline: deadline)
+      let rows = try session.execute(restQuery(of: id), deadline: deadline)
+      guard !rows.isEmpty else { return }
       for row in rows { try fold(RecordedEvent(row)) }
-      if rows.count < Int(Snapshot.pageSize) { return }
     }
+  }
+
+  /// The next page of events behind the head.
+  func restQuery(of id: OrganizationID) -> Query {
+    EventLog.page(of: id.uuid, versions: (head.version + 1)...Int64.max)
   }
 
   /// The state before any event.

@@ -60,13 +60,30 @@ final class WorkspaceWriter {
     states.removeAll()
   }
 
+  /// Takes over what was loaded beside the writer.
+  ///
+  /// - Returns: why the workspace takes no commands; nil when it does.
+  func adopt(_ result: Result<StoredWorkspace, any Error>, as id: OrganizationID) -> CommandError? {
+    switch result {
+    case .success(let stored):
+      states.adopt(stored, as: id)
+      return nil
+    case .failure(let error as PostgresError):
+      log(error, "a workspace was not loaded")
+      return .unavailable
+    case .failure(let error):
+      states.stop(id, error)
+      return .workspaceStopped(reason: states.stopReason(id))
+    }
+  }
+
   /// One transaction in two round trips, then the answers.
   ///
   /// - Parameters:
   ///   - commands: those that arrived while the head was being locked are added, if they need nothing that was not read.
   ///   - queue: where they arrive; nil when nobody may join.
-  /// - Returns: commands that were not carried out because each needs a batch of its own. They are not among `commands`
-  ///   any more.
+  /// - Returns: commands that were not carried out because something has to come first. They are not among `commands` any
+  ///   more.
   /// - Throws: ``BatchFailure``, or ``PostgresError`` when nothing was sent to be committed.
   func execute(
     _ commands: inout [PendingCommand], joinedFrom queue: CommandQueue?, _ session: Session,
@@ -191,6 +208,7 @@ final class WorkspaceWriter {
         }
         return batch.answer(command, .success(.outcome(stored.outcome)))
       }
+      if states.isUnloaded(request.organizationID) { return batch.postpone(command, .unloaded) }
       guard let entry = states.use(request.organizationID) else {
         throw CommandError.workspaceStopped(reason: states.stopReason(request.organizationID))
       }
@@ -201,8 +219,7 @@ final class WorkspaceWriter {
       let weight = Self.weight(of: events)
       if !isAlone, weight > FairQueue<PendingCommand>.Limits.batch.alone {
         // It asked for little and changes much. The others do not wait for it.
-        command.putBack()
-        return batch.postpone(command, weight: weight)
+        return batch.postpone(command, .large(weight: weight))
       }
       let answer =
         request.isDryRun

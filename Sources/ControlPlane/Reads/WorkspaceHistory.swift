@@ -61,8 +61,8 @@ enum WorkspaceHistory {
     var state = try snapshots.first.map { try StoredWorkspace(Snapshot($0)) } ?? StoredWorkspace()
     while state.head.version < version {
       let next = state.head.version + 1
-      let page = next...min(version, state.head.version + Self.pageSize)
-      let events = try await reads.rows(EventLog.events(of: id.uuid, versions: page))
+      let events = try await reads.rows(
+        EventLog.page(of: id.uuid, versions: next...version, limit: Self.pageSize))
       for row in events { try state.fold(RecordedEvent(row)) }
       guard state.head.version >= next else {
         throw FoldError(version: next, reason: "the event is missing")

@@ -71,6 +71,19 @@ package enum EventLog {
     return bounded(query + " ORDER BY position LIMIT \(limit)")
   }
 
+  /// A page of the events of one stream with versions in the range, in order: at least one when there are any, and fewer than
+  /// the range and `limit` allow when they are large.
+  package static func page(
+    of organizationID: UUID, versions: ClosedRange<Int64>, limit: Int64 = Snapshot.pageSize
+  ) -> Query {
+    bounded(
+      """
+      SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
+      AND version BETWEEN \(versions.lowerBound) AND \(versions.upperBound) \
+      ORDER BY version LIMIT \(limit)
+      """)
+  }
+
   private static func bounded(_ events: Query) -> Query {
     """
     SELECT \(fragment: columns) FROM (SELECT *, sum(pg_column_size(payload)) OVER \

@@ -41,6 +41,56 @@ import Testing
     }
   }
 
+  /// What it was padded with is no part of the state: only its size counts.
+  @Test func `a large workspace is loaded beside the writer, and then takes its commands`()
+    async throws
+  {
+    try await TestControlPlane.with(replicas: 2) { replicas in
+      let large = try await replicas[0].makeOrganization()
+      let small = try await replicas[0].makeOrganization()
+      try await replicas[0].database.withApplicationSession { session throws in
+        var state = StoredWorkspace()
+        for row in try session.execute(
+          EventLog.events(of: large.uuid, versions: 1...2), deadline: .soon)
+        {
+          try state.fold(RecordedEvent(row))
+        }
+        let text = String(
+          decoding: try CanonicalJSONEncoder().encode(state.workspace), as: UTF8.self)
+        let padding = String(repeating: "x", count: 3 << 20)
+        let forged =
+          text.replacing(#""name":"Acme""#, with: #""name":"from the snapshot""#)
+          .dropLast() + #","padding":"\#(padding)"}"#
+        let snapshot = Snapshot(
+          organizationID: large.uuid, head: state.head,
+          foldVersion: Int32(Workspace.foldVersion), state: Array(forged.utf8))
+        _ = try session.execute(snapshot.insert, deadline: .soon)
+      }
+      let replica = replicas[1]
+      let names = try await withThrowingTaskGroup(
+        of: JSONValue?.self, returning: [JSONValue?].self
+      ) { group in
+        for number in 0..<16 {
+          group.addTask {
+            let outcome = try await replica.handle(
+              .organization(.rename(name: nil, slug: "slug-\(number)")),
+              in: number.isMultiple(of: 2) ? large : small)
+            return try JSONValue.parse(outcome.body)["name"]
+          }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(names.count { $0 == .string("from the snapshot") } == 8)
+      #expect(names.count { $0 == .string("Acme") } == 8)
+      // The other replica, which had it all along, and this one go on with each other's changes.
+      for turn in 0..<4 {
+        let outcome = try await replicas[turn % 2].handle(
+          .organization(.rename(name: "Turn \(turn)", slug: nil)), in: large)
+        #expect(try JSONValue.parse(outcome.body)["name"] == .string("Turn \(turn)"))
+      }
+    }
+  }
+
   @Test func `a workspace that cannot be folded stops, and the others go on`() async throws {
     try await TestControlPlane.with(replicas: 2) { replicas in
       let (broken, sound) = (

@@ -16,7 +16,7 @@ import Testing
   @Test func `a set may be larger than other bodies`() async throws {
     let client = try await TestControlPlane.shared.client
     let project = try await client.makeProject(in: client.makeOrganization())
-    let note = String(repeating: "ü", count: 500)
+    let note = String(repeating: "€", count: 500)
     let rules = (0..<950).map {
       #"{"provider":"openai","model":"m\#($0)","effect":"deny","note":"\#(note)"}"#
     }

@@ -9,8 +9,8 @@ import Support
 enum TestLog {
   /// Appends events to one stream, in a transaction of their own.
   static func append(
-    _ count: Int, to stream: UUID, type: String = "thing.happened", as replica: UUID = UUID(),
-    _ session: Session
+    _ count: Int, to stream: UUID, type: String = "thing.happened",
+    text: String = "Zürich 🚂 \"quoted\"", as replica: UUID = UUID(), _ session: Session
   ) throws {
     let opening: [Query] = [
       "BEGIN", EventLog.lockHead,
@@ -36,7 +36,7 @@ enum TestLog {
       position += 1
       var payload = JSONObject()
       payload.set("number", number)
-      payload.set("text", "Zürich 🚂 \"quoted\"")
+      payload.set("text", text)
       let event = UnrecordedEvent(
         eventID: UUID(), type: type, schemaVersion: 1, actorKind: "somebody", actorID: UUID(),
         requestID: "req-\(number)", causationID: UUID(),
