@@ -9,11 +9,11 @@ PYTHON := $(VENV)/bin/python
 FORMAT := swift format
 TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests CryptographyTests CompressionTests \
   PostgresTests MailTests StripeTests IdentityTests EventStoreTests \
-  ControlPlaneTests ContractTests FaultTests
+  ControlPlaneTests ContractTests FuzzTests FaultTests
 
 ALONE := SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
 
-.PHONY: setup python build run test check format lint contract bench faults mutants clean
+.PHONY: setup python build run test check format lint contract bench faults fuzz mutants hostile clean
 
 ## System packages, and the Python tools of the contract tests.
 setup:
@@ -47,7 +47,7 @@ run: build
 	  echo '  curl -H "Authorization: Bearer $$(cat data/bootstrap-token)" http://127.0.0.1:8080/v1/me'; \
 	fi
 	SIGNALBOX_BOOTSTRAP_TOKEN="$${SIGNALBOX_BOOTSTRAP_TOKEN:-$$(cat data/bootstrap-token)}" \
-	  .build/release/signalbox serve --data-dir data --port 8080 --demo
+	  .build/release/signalbox serve --data-dir data/server --port 8080 --demo
 
 ## Everything that CI runs.
 test: setup python check
@@ -61,6 +61,7 @@ test: setup python check
 	  echo "== $$suites"; swift test --skip-build --filter "^ControlPlaneTests\.$$suites"; \
 	done
 	$(PYTHON) ops/contract/live.py .build/debug/signalbox
+	$(PYTHON) ops/contract/fuzz.py .build/debug/signalbox --seconds 25 --seed 1
 
 ## Format, lint, and the contract by itself.
 check: lint contract
@@ -82,9 +83,18 @@ bench: build
 	python3 ops/bench
 
 ## The seeded fault run, long: SIGNALBOX_FAULT_SECONDS per scenario.
-faults: setup
+faults: setup python
 	swift build --build-tests
 	SIGNALBOX_FAULT_SECONDS=$${SIGNALBOX_FAULT_SECONDS:-120} swift test --skip-build --filter FaultTests
+	$(PYTHON) ops/contract/live.py .build/debug/signalbox --boundaries
+
+## Random bytes for every reader of what comes from outside, and mutated requests for a server: an hour in all.
+## SIGNALBOX_FUZZ_SECONDS is for each reader, SIGNALBOX_FUZZ_HTTP_SECONDS for the server.
+fuzz: setup python
+	SIGNALBOX_FUZZ=1 swift build --scratch-path .build/fuzz --product fuzz
+	ops/fuzz/run.sh .build/fuzz/debug/fuzz
+	swift build --product signalbox
+	$(PYTHON) ops/contract/fuzz.py .build/debug/signalbox --seconds $${SIGNALBOX_FUZZ_HTTP_SECONDS:-1800}
 
 ## One change of the sources at a time, each of which some test must notice: ops/mutants/README.md.
 mutants: setup

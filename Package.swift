@@ -42,7 +42,8 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: strict),
-    .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
+    .target(name: "Threads", swiftSettings: strict),
+    .target(name: "Postgres", dependencies: ["CLibPQ", "Threads"], swiftSettings: strict),
     .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: strict),
 
@@ -63,7 +64,7 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: strict),
-    .target(name: "Mail", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(name: "Mail", dependencies: ["CCurl", "Threads"], swiftSettings: strict),
     .target(
       name: "Identity",
       dependencies: [
@@ -90,7 +91,7 @@ let package = Package(
       dependencies: [
         "COpenAPI", "ConfigurationFeed", "Domain", "EventStore", "Identity", "Mail", "Postgres",
         "Cryptography",
-        "Compression", "JSON", "Stripe", hummingbird, serviceLifecycle,
+        "Compression", "JSON", "Stripe", "Threads", hummingbird, serviceLifecycle,
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -172,7 +173,8 @@ let package = Package(
       ],
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
-      name: "PostgresTests", dependencies: ["Postgres", "CLibPQ"], swiftSettings: strict),
+      name: "PostgresTests", dependencies: ["Postgres", "CLibPQ", "Threads"],
+      swiftSettings: strict),
     .testTarget(
       name: "CryptographyTests", dependencies: ["Cryptography", "COpenSSL"],
       swiftSettings: strict),
@@ -237,6 +239,16 @@ let package = Package(
     .testTarget(
       name: "ContractTests", dependencies: ["Support", "ControlPlane", "JSON"],
       swiftSettings: strict),
+    // What `make fuzz` sends random bytes to, and the corpus in an ordinary build.
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "Compression", "ConfigurationFeed", "ControlPlane", "Cryptography", "Domain", "JSON",
+        "Mail", "Stripe",
+      ],
+      path: "Tests/Fuzz/Targets", swiftSettings: strict),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzTargets", "Support"], swiftSettings: strict),
     .testTarget(
       name: "FaultTests",
       dependencies: [
@@ -248,3 +260,19 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// `make fuzz` builds in a folder of its own, with libFuzzer and its instrumentation.
+if Context.environment["SIGNALBOX_FUZZ"] == "1" {
+  let instrumented: Set = [
+    "Compression", "ConfigurationFeed", "ControlPlane", "Cryptography", "Domain", "FuzzTargets",
+    "JSON", "Mail", "Stripe",
+  ]
+  for target in package.targets where instrumented.contains(target.name) {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer"])]
+  }
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Runner",
+      swiftSettings: strict + [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])],
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+}

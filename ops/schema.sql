@@ -345,7 +345,8 @@ CREATE TABLE public.model_rules (
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT model_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text])))
+    CONSTRAINT model_rules_effect_check CHECK ((effect = ANY (ARRAY['allow'::text, 'deny'::text]))),
+    CONSTRAINT model_rules_provider_check CHECK ((provider ~ '^([a-z0-9_-]{1,50}|\*)$'::text))
 );
 
 ALTER TABLE ONLY public.model_rules FORCE ROW LEVEL SECURITY;
@@ -438,7 +439,7 @@ CREATE TABLE public.provider_keys (
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT provider_keys_provider_check CHECK ((provider ~ '^[a-z0-9][a-z0-9_-]{0,49}$'::text))
+    CONSTRAINT provider_keys_provider_check CHECK ((provider ~ '^[a-z0-9_-]{1,50}$'::text))
 );
 
 ALTER TABLE ONLY public.provider_keys FORCE ROW LEVEL SECURITY;
@@ -456,7 +457,7 @@ CREATE TABLE public.request_logs (
     provider text NOT NULL,
     model text NOT NULL,
     country text,
-    region text,
+    region text DEFAULT 'unknown'::text NOT NULL,
     client_address inet,
     tokens_requested bigint,
     tokens_in bigint,
@@ -564,6 +565,8 @@ CREATE TABLE public.service_tokens (
     revoked_at timestamp with time zone,
     created_by_kind text NOT NULL,
     created_by_id uuid,
+    rotated_by_kind text,
+    rotated_by_id uuid,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
@@ -932,6 +935,8 @@ CREATE INDEX provider_keys_key_version ON public.provider_keys USING btree (key_
 
 CREATE INDEX request_logs_blocked ON ONLY public.request_logs USING btree (organization_id, occurred_at, log_id) WHERE (decision = 'block'::text);
 
+CREATE INDEX stripe_events_finished ON public.stripe_events USING btree (updated_at) WHERE (status = ANY (ARRAY['applied'::text, 'ignored'::text]));
+
 CREATE INDEX stripe_events_open ON public.stripe_events USING btree (status, received_at DESC, event_id DESC) WHERE (status = ANY (ARRAY['received'::text, 'parked'::text, 'failed'::text]));
 
 CREATE INDEX stripe_events_received ON public.stripe_events USING btree (received_at DESC, event_id DESC);
@@ -1245,7 +1250,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.service_tokens TO signalbox_ap
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.snapshots TO signalbox_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.stripe_events TO signalbox_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.stripe_events TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_counters TO signalbox_app;
 

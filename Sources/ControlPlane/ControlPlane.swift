@@ -38,6 +38,8 @@ package struct ControlPlane: Sendable {
     /// How webhooks are sent.
     package var webhooks: Webhooks = .production
     package var stripe = StripeSettings()
+    /// How many replays go on at the same time, of all workspaces.
+    package var replaysAtOnce = 2
     /// Nil for production.
     package var development: Development?
 
@@ -114,14 +116,16 @@ package struct ControlPlane: Sendable {
       failedMails.add()
       logger.warning("a mail was given up", metadata: ["error": "\($0)"])
     }
+    let authenticator = Authenticator(
+      reads: reads, hasher: secrets.hasher, identities: identities, users: users,
+      serviceTokenUses: serviceTokenUses, knownGateways: groundwork.knownGateways,
+      limiter: configuration.rateLimits)
     let authorizer = Authorizer(
-      isChecking: configuration.checksMembership,
-      authenticator: Authenticator(
-        reads: reads, hasher: secrets.hasher, identities: identities, users: users,
-        serviceTokenUses: serviceTokenUses, knownGateways: groundwork.knownGateways,
-        limiter: configuration.rateLimits),
+      isChecking: configuration.checksMembership, authenticator: authenticator,
       knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
       limiter: configuration.rateLimits)
+    let longWork = LongWork(
+      connections, replaysAtOnce: configuration.replaysAtOnce, metrics: metrics)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(
@@ -131,7 +135,8 @@ package struct ControlPlane: Sendable {
       limiter: configuration.rateLimits,
       appendLimit: AppendLimit(limiter: configuration.rateLimits, metrics: metrics),
       vault: ProviderKeyVault(keys: secrets.providerKeys, hasher: secrets.hasher),
-      webhookSecrets: WebhookSecretVault(keys: secrets.keys))
+      webhookSecrets: WebhookSecretVault(keys: secrets.keys), longWork: longWork,
+      compiledRules: CompiledRules(longWork, metrics: metrics))
     let webhooks = configuration.webhooks.deliveries(
       pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
       logger: logger)
@@ -140,6 +145,7 @@ package struct ControlPlane: Sendable {
       logger: logger)
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
+      StripeEventRetention(pool: connections.pool, logger: logger),
       serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       webhooks.workers, liveEvents,
@@ -193,6 +199,9 @@ package struct ControlPlane: Sendable {
     for group in groups { group.add(to: router) }
     router.addOperations(
       readiness: groundwork.readiness, metrics: metrics, catalogue: services.catalogue)
+    router.authenticateHead = { request, context in
+      try await authenticator.principal(request, context, settling: false).id
+    }
     routes = router.entries.map { Route(method: $0.method.rawValue, path: $0.path) }
     groundwork.readiness.replaceChecks(by: [DatabaseCheck(reader: connections.reader)])
     groundwork.server.serve(router)
@@ -258,8 +267,25 @@ struct Connections: Service {
   let webhooks: Pool
   /// For what Stripe tells; closed by whoever tries it again.
   let billing: Pool
+  /// For long lists that are read page by page. They only read, and say for whom each time.
+  let pages: Pool
+  /// For the rules of whole workspaces, likewise.
+  let rules: Pool
+
+  private static let poolSizes = (
+    common: 4, evidence: 2, webhooks: 4, billing: 4, pages: 2, rules: 1
+  )
+
+  /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
+  static func maxDescriptors(readers: Int) -> Int {
+    let sizes = poolSizes
+    let pooled =
+      sizes.common + sizes.evidence + sizes.webhooks + sizes.billing + sizes.pages + sizes.rules
+    return 3 * (3 + readers + pooled)
+  }
 
   init(_ database: ConnectionOptions, readers: Int) {
+    let sizes = Self.poolSizes
     var database = database
     // Compiling a plan takes longer than any statement here runs.
     database.setup.append("SET jit = off")
@@ -275,16 +301,21 @@ struct Connections: Service {
     tail = Connection(options: writing, name: "tail")
     reader = Reader(options: database, connections: readers)
     listener = Listener(options: working, channels: [EventLog.channel])
-    pool = Pool(options: working, minimum: 0, maximum: 4)
+    pool = Pool(options: working, minimum: 0, maximum: sizes.common)
     var reporting = working
     reporting.applicationName += " evidence"
-    evidence = Pool(options: reporting, minimum: 0, maximum: 2)
+    evidence = Pool(options: reporting, minimum: 0, maximum: sizes.evidence)
     var delivering = working
     delivering.applicationName += " webhooks"
-    webhooks = Pool(options: delivering, minimum: 0, maximum: 4)
+    webhooks = Pool(options: delivering, minimum: 0, maximum: sizes.webhooks)
     var paying = working
     paying.applicationName += " billing"
-    billing = Pool(options: paying, minimum: 0, maximum: 4)
+    billing = Pool(options: paying, minimum: 0, maximum: sizes.billing)
+    var listing = database
+    listing.setup.append("SET default_transaction_read_only = on")
+    listing.applicationName += " pages"
+    pages = Pool(options: listing, minimum: 0, maximum: sizes.pages)
+    rules = Pool(options: listing, minimum: 0, maximum: sizes.rules)
     writer.start()
     tail.start()
   }
@@ -303,6 +334,8 @@ struct Connections: Service {
     await reader.close()
     await listener.close()
     await pool.close()
+    await pages.close()
+    await rules.close()
   }
 
   /// What is kept for a day or a week; which hour it goes in does not matter.

@@ -47,11 +47,18 @@ package struct Groundwork: Sendable {
     }
     gatewayReports = GatewayReports(pool: connections.pool)
     readiness = Readiness([NotYet()])
+    var http = configuration.http
+    http.reservedDescriptors =
+      Connections.maxDescriptors(readers: configuration.readers) + Webhooks.maxDescriptors
+      + Self.otherDescriptors
     server = HTTPServer(
       router: Self.standby(knownGateways, liveConfiguration, gatewayReports, readiness, metrics),
-      configuration: configuration.http, limiter: configuration.rateLimits, metrics: metrics,
+      configuration: http, limiter: configuration.rateLimits, metrics: metrics,
       readiness: readiness, logger: logger)
   }
+
+  /// Standard streams, the data directory, event loops, identity providers, mail and Stripe.
+  private static let otherDescriptors = 64
 
   /// What can be answered without a database.
   private static func standby(

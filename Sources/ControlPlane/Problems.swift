@@ -146,6 +146,11 @@ extension ProblemKind {
     "Wait for as long as `Retry-After` says. `RateLimit-Policy` lists your limits, `RateLimit` where you "
       + "stand with the tightest of them.")
 
+  static let tooManyRunning = ProblemKind(
+    "too-many-running", .tooManyRequests, "Too many of these are running",
+    "A workspace has one replay and two exports at a time, and a server a few of all workspaces. `detail` says which "
+      + "of the two it is. Wait until yours has ended, or for as long as `Retry-After` says.")
+
   /// The kinds that features add to the floor's.
   static let features: [ProblemKind] = [
     .forbidden, .slugTaken, .archived, .idempotencyKeyInUse, .idempotencyKeyReused, .outcomeUnknown,
@@ -157,6 +162,7 @@ extension ProblemKind {
     .tooManyWebhookEndpoints, .duplicateRule,
     .contradictoryRule, .illegalTransition, .signatureInvalid, .billingNotConfigured,
     .billingUnavailable, .alreadySubscribed, .noBillingCustomer, .stripeEventFinished, .rateLimited,
+    .tooManyRunning,
   ]
 }
 
@@ -220,6 +226,14 @@ extension Rejection: ProblemConvertible {
       Problem(
         isContradiction ? .contradictoryRule : .duplicateRule,
         "\(id) is about the same, in the same place", members: ["rule_id": .string(id.description)])
+    // Only Stripe's events meet it, and they are tried again.
+    case .subscriptionUnclear: .unavailable()
+    case .ruleExpired(let index):
+      Problem.invalid([
+        .init(
+          .pointer(index.map { "/rules/\($0)/expires_at" } ?? "/expires_at"), "past",
+          "must be in the future: a rule that has expired never matches. Delete it instead")
+      ])
     case .illegalTransition(let transition, let allowed, let missing):
       Problem(
         .illegalTransition, "\(transition.rawValue) is not possible now",

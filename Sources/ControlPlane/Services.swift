@@ -21,6 +21,8 @@ package struct Services: Sendable {
   let appendLimit: AppendLimit
   package let vault: ProviderKeyVault
   let webhookSecrets: WebhookSecretVault
+  let longWork: LongWork
+  let compiledRules: CompiledRules
   /// Bodies may hold secrets: what is kept of a request to tell it from others is a keyed hash.
   let requestHasher: HMACSHA256
   /// What stored replies show again.
@@ -33,7 +35,8 @@ package struct Services: Sendable {
     authorizer: Authorizer, commands: CommandHandler, reads: TableReads,
     users: UserDirectory, personalData: PersonalData, invitationMail: InvitationMail,
     hasher: TokenHasher, plans: PlanCatalog, requestLogs: RequestLogStore, limiter: RateLimiter,
-    appendLimit: AppendLimit, vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault
+    appendLimit: AppendLimit, vault: ProviderKeyVault, webhookSecrets: WebhookSecretVault,
+    longWork: LongWork, compiledRules: CompiledRules
   ) {
     self.authorizer = authorizer
     self.users = users
@@ -47,6 +50,8 @@ package struct Services: Sendable {
     self.appendLimit = appendLimit
     self.vault = vault
     self.webhookSecrets = webhookSecrets
+    self.longWork = longWork
+    self.compiledRules = compiledRules
     requestHasher = HMACSHA256(key: hasher.derivedKey(for: "idempotent-requests"))
     replySecrets = ReplySecretVault(hasher: hasher)
     self.commands = commands

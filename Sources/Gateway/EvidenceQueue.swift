@@ -1,3 +1,4 @@
+import Domain
 import JSON
 import Logging
 import Synchronization
@@ -11,6 +12,12 @@ final class EvidenceQueue: Sendable {
     var first = 0
     /// Sent, but not confirmed.
     var underway: [RequestRecord] = []
+    /// How often in a row the control plane answered what is underway with 500.
+    var errors = 0
+    /// How many records were confirmed so far.
+    var confirmed = 0
+    /// Records that the control plane answered with 500 by themselves, with the number that was confirmed before.
+    var suspects: [String: Int] = [:]
 
     var count: Int { waiting.count - first }
 
@@ -29,6 +36,10 @@ final class EvidenceQueue: Sendable {
   private enum Outcome {
     case nothing, delivered, failed
   }
+
+  /// After so many answers of 500 in a row the records of a batch go separate ways.
+  private static let mostErrors = 3
+  private static let mostSuspects = 1000
 
   private let capacity: Int
   private let batchSize: Int
@@ -98,6 +109,7 @@ final class EvidenceQueue: Sendable {
         split(batch, status: reply.status)
         return .delivered
       default:
+        if reply.status == 500 { separate(batch) } else { state.withLock { $0.errors = 0 } }
         throw ControlPlaneClient.Failure(
           description: "request-logs: \(reply.status)", status: reply.status)
       }
@@ -114,7 +126,12 @@ final class EvidenceQueue: Sendable {
 
   private func confirm(_ batch: [RequestRecord], _ reply: [UInt8]) {
     let refused = (try? JSONValue.parse(reply))?["refused"]?.array ?? []
-    state.withLock { $0.underway = [] }
+    state.withLock { state in
+      state.underway = []
+      state.errors = 0
+      state.confirmed +|= batch.count
+      for record in batch { state.suspects[record.id] = nil }
+    }
     counters.count(\.evidenceDelivered, by: batch.count - refused.count)
     guard !refused.isEmpty else { return }
     counters.count(\.evidenceRefused, by: refused.count)
@@ -122,9 +139,34 @@ final class EvidenceQueue: Sendable {
       "Evidence is refused by the control plane", metadata: ["records": "\(refused.count)"])
   }
 
+  /// An error of the control plane's own may be about one record, and then it comes again with every attempt. Its
+  /// neighbours shall not share its fate. By itself it goes to the end of the queue, and is given up when the control plane
+  /// has taken others meanwhile: then the control plane works, and the record is what is wrong.
+  private func separate(_ batch: [RequestRecord]) {
+    let isHopeless = state.withLock { state in
+      state.errors += 1
+      guard state.errors >= Self.mostErrors else { return false }
+      state.errors = 0
+      guard batch.count == 1 else { return true }
+      let record = batch[0]
+      if let confirmed = state.suspects[record.id], state.confirmed > confirmed {
+        state.suspects[record.id] = nil
+        return true
+      }
+      if state.suspects.count >= Self.mostSuspects { state.suspects = [:] }
+      state.suspects[record.id] = state.suspects[record.id] ?? state.confirmed
+      state.waiting.append(record)
+      state.underway = []
+      return false
+    }
+    if isHopeless { split(batch, status: 500) }
+  }
+
+  /// Halves a batch that is not taken; one record by itself is given up.
   private func split(_ batch: [RequestRecord], status: UInt) {
     let half = batch.count / 2
     state.withLock { state in
+      state.errors = 0
       state.underway = Array(batch[..<half])
       guard half > 0 else { return }
       state.waiting.replaceSubrange(..<state.first, with: batch[half...])

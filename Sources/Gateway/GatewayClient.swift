@@ -142,6 +142,7 @@ public final class GatewayClient: Sendable {
   public func providerKey(
     of key: VerifiedKey, provider: String
   ) throws(ProviderKeyFailure) -> String {
+    let provider = provider.asciiLowercased
     guard
       let project = live.controls(of: key.project, in: key.organization)?.compiled.project,
       let sealed = project.providerKeys[provider]?.sealed

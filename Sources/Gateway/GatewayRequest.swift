@@ -5,7 +5,7 @@ public import FoundationEssentials
 public struct GatewayRequest: Sendable {
   /// What ``GatewayClient/verify(key:)`` said of the key that it was sent with.
   public var key: KeyVerification
-  /// The upstream provider by its name, in lower case.
+  /// The upstream provider by its name, in capital or small letters.
   public var provider: String
   /// The model by its name, as the client wrote it.
   public var model: String
@@ -19,7 +19,8 @@ public struct GatewayRequest: Sendable {
   /// - Parameters:
   ///   - address: the client's IPv4 or IPv6 address, without a port. Nil only when there is none to know: rules about
   ///     addresses have nothing to say then.
-  ///   - country: where the client is, as ISO 3166-1 alpha-2; nil, or none that there is, when that is not known.
+  ///   - country: where the client is, as ISO 3166-1 alpha-2, or `XK`. With nil, or a code that names no country (`XX`, `T1`,
+  ///     `EU`, …), the request counts as one from the region `unknown`, about which there may be rules.
   /// - Returns: nil when the address is none: what cannot be understood must not pass by the rules.
   public init?(
     key: KeyVerification, address: String?, country: String? = nil, provider: String,
@@ -29,7 +30,7 @@ public struct GatewayRequest: Sendable {
       guard let read = IPAddress(address) else { return nil }
       self.address = read
     }
-    self.country = country.flatMap { Country($0) }
+    self.country = country.flatMap { Country(observed: $0) }
     self.key = key
     self.provider = provider
     self.model = model

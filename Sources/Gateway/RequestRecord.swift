@@ -68,19 +68,35 @@ public struct RequestRecord: Sendable {
     if let reason = decision.reason { object.set("reason", reason.rawValue) }
     if let rule = decision.ruleID { object.set("rule_id", rule) }
     // Whatever a client asks for, there is evidence of it.
-    if let route { object.set("route", String(route.prefix(200))) }
-    object.set("provider", String(provider.prefix(50)))
-    object.set("model", String(model.prefix(ModelPattern.longest)))
+    if let route {
+      object.set("route", EvidenceText.kept(route, longest: EvidenceText.longestRoute))
+    }
+    object.set(
+      "provider", EvidenceText.kept(provider, longest: EvidenceText.longestProvider))
+    object.set("model", EvidenceText.kept(model, longest: EvidenceText.longestModel))
     if let country { object.set("country", country) }
     if let address { object.set("address", address) }
-    if let tokensRequested { object.set("tokens_requested", tokensRequested) }
-    if let tokensIn { object.set("tokens_in", tokensIn) }
-    if let tokensOut { object.set("tokens_out", tokensOut) }
-    if let costMicroUSD { object.set("cost_micro_usd", costMicroUSD) }
-    if let status { object.set("status", status) }
-    if let latencyMilliseconds { object.set("latency_ms", latencyMilliseconds) }
+    // So are numbers that clients choose, and those that upstreams and clocks get wrong.
+    let numbers: [(StaticString, Int64?, ClosedRange<Int64>)] = [
+      ("tokens_requested", tokensRequested, EvidenceBounds.tokens),
+      ("tokens_in", tokensIn, EvidenceBounds.tokens),
+      ("tokens_out", tokensOut, EvidenceBounds.tokens),
+      ("cost_micro_usd", costMicroUSD, EvidenceBounds.costMicroUSD),
+      ("status", status.map { Int64($0) }, EvidenceBounds.status),
+      ("latency_ms", latencyMilliseconds, EvidenceBounds.latencyMilliseconds),
+    ]
+    for (name, number, bounds) in numbers {
+      if let number { object.set(name, bounds.nearest(to: number)) }
+    }
     object.set("configuration_position", decision.position)
     return object
+  }
+}
+
+extension ClosedRange<Int64> {
+  /// The number, or the end of the range that it is nearest to.
+  fileprivate func nearest(to number: Int64) -> Int64 {
+    Swift.min(Swift.max(number, lowerBound), upperBound)
   }
 }
 

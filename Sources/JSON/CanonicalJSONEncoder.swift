@@ -11,14 +11,32 @@ package struct CanonicalJSONEncoder: Sendable {
   package init() {}
 
   package func encode(_ value: some Encodable) throws -> [UInt8] {
-    try NodeEncoder.node(for: value, at: []).bytes(sortingKeys: true)
+    try NodeEncoder.node(for: value, at: [], leavingOut: nil).bytes(sortingKeys: true)
   }
 
   /// The value as an object that can be compared with, or embedded in, another one.
   ///
   /// - Throws: as `encode` does, and `EncodingError.invalidValue` when it is not an object.
   package func encodeObject(_ value: some Encodable) throws -> JSONObject {
-    let node = try NodeEncoder.node(for: value, at: [])
+    try encodeObject(value, leavingOut: nil)
+  }
+
+  /// The value as an object without those of its members whose type must not be shown, however deep they are.
+  ///
+  /// - Parameter isLeftOut: whether a member is to be left out; strings, integers and booleans are never asked about.
+  /// - Returns: the object, and a JSON Pointer (RFC 6901) to each member that is missing, in the order of encoding.
+  /// - Throws: as `encodeObject` does.
+  package func encodeObject(
+    _ value: some Encodable, leavingOut isLeftOut: @escaping (any Encodable) -> Bool
+  ) throws -> (object: JSONObject, missing: [String]) {
+    let omission = Omission(isLeftOut)
+    return (try encodeObject(value, leavingOut: omission), omission.pointers)
+  }
+
+  private func encodeObject(
+    _ value: some Encodable, leavingOut omission: Omission?
+  ) throws -> JSONObject {
+    let node = try NodeEncoder.node(for: value, at: [], leavingOut: omission)
     guard node.pointer.pointee.type == JSON_OBJECT else {
       throw EncodingError.invalidValue(
         value, .init(codingPath: [], debugDescription: "The value is not encoded as an object."))
@@ -27,20 +45,45 @@ package struct CanonicalJSONEncoder: Sendable {
   }
 }
 
+/// What an encoding leaves out, and what it has left out so far.
+private final class Omission {
+  private let isLeftOut: (any Encodable) -> Bool
+  private(set) var pointers: [String] = []
+
+  init(_ isLeftOut: @escaping (any Encodable) -> Bool) {
+    self.isLeftOut = isLeftOut
+  }
+
+  func leavesOut(_ value: some Encodable, at path: [any CodingKey]) -> Bool {
+    guard isLeftOut(value) else { return false }
+    pointers.append(
+      path.map { key in
+        let text = key.intValue.map { "\($0)" } ?? key.stringValue
+        return "/" + text.replacing("~", with: "~0").replacing("/", with: "~1")
+      }.joined())
+    return true
+  }
+}
+
 /// Encodes one value. What it encoded to is known when the value's `encode(to:)` has returned.
 private final class NodeEncoder: Encoder {
   let codingPath: [any CodingKey]
   let userInfo: [CodingUserInfoKey: Any] = [:]
+  /// Nil to encode everything.
+  let omission: Omission?
   private var storage: JSONStorage?
   /// The first call of a container method that cannot throw but was wrong: thrown at the end.
   var misuse: EncodingError?
 
-  init(codingPath: [any CodingKey]) {
+  init(codingPath: [any CodingKey], leavingOut omission: Omission?) {
     self.codingPath = codingPath
+    self.omission = omission
   }
 
-  static func node(for value: some Encodable, at path: [any CodingKey]) throws -> JSONNode {
-    let encoder = NodeEncoder(codingPath: path)
+  static func node(
+    for value: some Encodable, at path: [any CodingKey], leavingOut omission: Omission?
+  ) throws -> JSONNode {
+    let encoder = NodeEncoder(codingPath: path, leavingOut: omission)
     try value.encode(to: encoder)
     if let misuse = encoder.misuse { throw misuse }
     // A value that encoded nothing is an object without members.
@@ -104,7 +147,10 @@ private struct KeyedContainer<Key: CodingKey>: KeyedEncodingContainerProtocol {
   }
 
   func encode<Value: Encodable>(_ value: Value, forKey key: Key) throws {
-    object.node.set(key.stringValue, try NodeEncoder.node(for: value, at: codingPath + [key]))
+    let path = codingPath + [key]
+    if encoder.omission?.leavesOut(value, at: path) == true { return }
+    object.node.set(
+      key.stringValue, try NodeEncoder.node(for: value, at: path, leavingOut: encoder.omission))
   }
 
   func nestedContainer<NestedKey: CodingKey>(
@@ -152,7 +198,10 @@ private struct UnkeyedContainer: UnkeyedEncodingContainer {
   }
 
   func encode<Value: Encodable>(_ value: Value) throws {
-    array.node.append(try NodeEncoder.node(for: value, at: elementPath))
+    let path = elementPath
+    // An element keeps its place, so that the pointers to those behind it stay right.
+    if encoder.omission?.leavesOut(value, at: path) == true { return array.node.append(.null) }
+    array.node.append(try NodeEncoder.node(for: value, at: path, leavingOut: encoder.omission))
   }
 
   func nestedContainer<NestedKey: CodingKey>(
@@ -196,7 +245,8 @@ private struct SingleContainer: SingleValueEncodingContainer {
   }
 
   func encode<Value: Encodable>(_ value: Value) throws {
-    encoder.store(try NodeEncoder.node(for: value, at: codingPath))
+    encoder.store(
+      try NodeEncoder.node(for: value, at: codingPath, leavingOut: encoder.omission))
   }
 }
 
@@ -228,5 +278,5 @@ private func floatingPoint(_ value: Any, _ path: [any CodingKey]) -> EncodingErr
 /// The protocol gives no way to throw here, so the whole encoding fails at its end instead.
 private func refuseSuper(_ encoder: NodeEncoder, at path: [any CodingKey]) -> any Encoder {
   encoder.refuse("superEncoder is not supported.", at: path)
-  return NodeEncoder(codingPath: path)
+  return NodeEncoder(codingPath: path, leavingOut: encoder.omission)
 }

@@ -13,7 +13,7 @@ package struct JSONScanner {
     case integer(Int64)
     case real(Double)
     case null
-    /// True, false, an array or an object.
+    /// True, false, an array, an object, or a number that is larger than all that can be held.
     case other
   }
 
@@ -151,14 +151,48 @@ package struct JSONScanner {
     // Signs, leading zeros and what may not fit are looked at by the parser.
     let digits = bytes[start..<offset]
     guard isPlain, digits.count < 19, digits.count == 1 || digits[start] > UInt8(ascii: "0") else {
-      return try parsed(from: start)
+      return try rareNumber(from: start)
     }
     var number: Int64 = 0
     for digit in digits {
-      guard digit >= UInt8(ascii: "0") else { return try parsed(from: start) }
+      guard digit >= UInt8(ascii: "0") else { return try rareNumber(from: start) }
       number = number * 10 + Int64(digit - UInt8(ascii: "0"))
     }
     return .integer(number)
+  }
+
+  /// What the strict parser makes of a number. One that is well-formed and too large is a value like any other: the record
+  /// that it is in can be refused, and the records beside it are read.
+  private func rareNumber(from start: Int) throws(JSONSyntaxError) -> Value {
+    do throws(JSONSyntaxError) {
+      return try parsed(from: start)
+    } catch {
+      guard error.kind == .number, isNumber(bytes[start..<offset]) else { throw error }
+      return .other
+    }
+  }
+
+  /// RFC 8259, section 6.
+  private func isNumber(_ text: Slice<UnsafeRawBufferPointer>) -> Bool {
+    var rest = text
+    func take(_ characters: String) -> Bool {
+      guard let byte = rest.first, characters.utf8.contains(byte) else { return false }
+      rest.removeFirst()
+      return true
+    }
+    func takeDigits() -> Bool {
+      var isEmpty = true
+      while take("0123456789") { isEmpty = false }
+      return !isEmpty
+    }
+    _ = take("-")
+    guard take("0") || takeDigits() else { return false }
+    if take("."), !takeDigits() { return false }
+    if take("eE") {
+      _ = take("+-")
+      guard takeDigits() else { return false }
+    }
+    return rest.isEmpty
   }
 
   /// The end of the string that begins there.

@@ -3,8 +3,8 @@ import Glibc
 
 /// A mail as it goes over the wire: RFC 5322, with MIME (RFC 2045, RFC 2047).
 ///
-/// All of it is ASCII in lines of at most 76 characters, those of the two addresses aside, and no
-/// line of the text can begin with a dot. Nothing of the mail can end a header: addresses have no
+/// All of it is ASCII in lines of at most 76 characters, those of the two addresses aside, whose local parts may be UTF-8
+/// (RFC 6532) when the server takes that, and no line of the text can begin with a dot. Nothing of the mail can end a header: addresses have no
 /// such characters, subject and text are encoded.
 struct InternetMessage {
   let bytes: [UInt8]
@@ -15,8 +15,8 @@ struct InternetMessage {
   init(_ message: MailMessage, from sender: EmailAddress, time: Int, id: UInt128) {
     let lines = [
       "Date: \(Self.date(time))",
-      "From: \(sender.text)",
-      "To: \(message.to.text)",
+      "From: \(sender.transport)",
+      "To: \(message.to.transport)",
       "Message-ID: <\(String(id, radix: 36))@\(sender.domain)>",
       "Subject: \(Self.subject(message.subject))",
       // Nobody's absence is to be answered to us (RFC 3834).

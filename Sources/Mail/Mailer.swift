@@ -32,12 +32,16 @@ package protocol Mailer: Sendable {
 package enum MailError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The server refused for good: its reply code, 500 to 599 (RFC 5321, section 4.2.1).
   case refused(code: Int)
+  /// An address has letters beyond ASCII before its `@`, and the server does not offer SMTPUTF8 (RFC 6531).
+  case addressUnsupported
   /// A later attempt may succeed: no connection, no answer, no TLS, or a reply from 400 to 499.
   case unavailable(reason: String)
 
   package var description: String {
     switch self {
     case .refused(let code): "the mail server refused for good, with \(code)"
+    case .addressUnsupported:
+      "the mail server does not offer SMTPUTF8, which addresses with letters beyond ASCII need"
     case .unavailable(let reason): "the mail server is unavailable: \(reason)"
     }
   }

@@ -22,9 +22,9 @@ struct SMTPTransfer: ~Copyable {
   /// - Throws: as `Mailer.send` does.
   func send(_ message: InternetMessage, to recipient: EmailAddress) throws(MailError) {
     try configure()
-    let recipients = curl_slist_append(nil, "<\(recipient.text)>")
+    let recipients = curl_slist_append(nil, "<\(recipient.transport)>")
     defer { curl_slist_free_all(recipients) }
-    try set(CURLOPT_MAIL_FROM, "<\(configuration.sender.text)>")
+    try set(CURLOPT_MAIL_FROM, "<\(configuration.sender.transport)>")
     try require(ccurl_set_list(handle, CURLOPT_MAIL_RCPT, recipients))
     try set(CURLOPT_UPLOAD, 1)
     try require(ccurl_set_size(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(message.bytes.count)))
@@ -34,13 +34,21 @@ struct SMTPTransfer: ~Copyable {
         size * count
       })
     try require(ccurl_set_transfer(handle, CURLOPT_READFUNCTION, readRest))
-    let result = message.bytes.withUnsafeBytes { bytes in
-      var rest = bytes
-      return withUnsafeMutablePointer(to: &rest) { rest in
-        let result = ccurl_set_context(handle, CURLOPT_READDATA, rest)
-        return result == CURLE_OK ? curl_easy_perform(handle) : result
+    var conversation = SMTPConversation(
+      needsSMTPUTF8: recipient.needsSMTPUTF8 || configuration.sender.needsSMTPUTF8,
+      hasSTARTTLS: configuration.security == .startTLS)
+    try require(ccurl_set_transfer(handle, CURLOPT_HEADERFUNCTION, hearReply))
+    let result = withUnsafeMutablePointer(to: &conversation) { conversation in
+      message.bytes.withUnsafeBytes { bytes in
+        var rest = bytes
+        return withUnsafeMutablePointer(to: &rest) { rest in
+          var result = ccurl_set_context(handle, CURLOPT_HEADERDATA, conversation)
+          if result == CURLE_OK { result = ccurl_set_context(handle, CURLOPT_READDATA, rest) }
+          return result == CURLE_OK ? curl_easy_perform(handle) : result
+        }
       }
     }
+    if conversation.isBrokenOff { throw .addressUnsupported }
     try require(result, reply: ccurl_response_code(handle))
   }
 
@@ -71,6 +79,16 @@ struct SMTPTransfer: ~Copyable {
   private func set(_ option: CURLoption, _ value: Int) throws(MailError) {
     try require(ccurl_set_long(handle, option, value))
   }
+}
+
+/// libcurl's header callback, which is given every line that the server says: the context is the conversation.
+private let hearReply: ccurl_transfer = { buffer, size, count, context in
+  guard let conversation = context?.assumingMemoryBound(to: SMTPConversation.self) else {
+    return 0
+  }
+  let line = UnsafeRawBufferPointer(start: buffer, count: size * count)
+  // Anything but all of it ends the transfer.
+  return conversation.pointee.hear(line) ? size * count : 0
 }
 
 /// libcurl's read callback: the context is a buffer of what is still to be sent.

@@ -1,4 +1,5 @@
 import CLibPQ
+import Threads
 
 /// Asks the server to cancel whatever one session is running.
 ///
@@ -13,14 +14,19 @@ final class CancelHandle: @unchecked Sendable {
 
   deinit { PQfreeCancel(handle) }
 
-  /// - Parameter completion: runs on that thread once the server has passed the request on, or
+  /// - Parameter completion: runs once the server has passed the request on, on that thread, or
   ///   could not be asked.
   func fire(completion: @escaping @Sendable () -> Void) {
-    startThread {
-      withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { message in
-        // A refusal changes nothing: the caller's deadline still stands.
-        _ = PQcancel(self.handle, message.baseAddress, 256)
+    do throws(BlockingThread.Refused) {
+      try BlockingThread.start {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { message in
+          // A refusal changes nothing: the caller's deadline still stands.
+          _ = PQcancel(self.handle, message.baseAddress, 256)
+        }
+        completion()
       }
+    } catch {
+      // Without a thread the server is not asked, and the deadline stands as well.
       completion()
     }
   }

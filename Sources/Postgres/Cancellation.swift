@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 
 /// A caller's wish to stop, carried to whatever its lease is doing right now.
@@ -9,7 +10,8 @@ final class Cancellation: Sendable {
   }
 
   private let state = Mutex(State())
-  private let landed = Wakeup()
+  /// Needs no descriptor: every lease has one of these.
+  private let landed = DispatchSemaphore(value: 0)
 
   var isRequested: Bool { state.withLock { $0.isRequested } }
 
@@ -38,11 +40,8 @@ final class Cancellation: Sendable {
   func disarm(until deadline: ContinuousClock.Instant) -> Bool {
     state.withLock { $0.target = nil }
     while state.withLock({ $0.inFlight }) {
-      let woken = awaitReadiness(
-        socket: -1, events: 0, wakeup: landed.descriptor, until: deadline
-      ).woken
-      guard woken else { return false }
-      landed.reset()
+      let patience = (deadline - ContinuousClock.now).dispatchInterval
+      guard landed.wait(timeout: .now() + patience) == .success else { return false }
     }
     return true
   }

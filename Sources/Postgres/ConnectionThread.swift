@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import Threads
 
 /// A thread that owns one session, and is a serial executor at the same time.
 ///
@@ -13,7 +14,10 @@ package final class ConnectionThread: SerialExecutor {
 
   private struct Inbox {
     var work: [Work] = []
+    /// A thread was asked for, and has not ended.
     var isRunning = false
+    /// It has come. The system may let it wait.
+    var hasBegun = false
     var isSleeping = false
     var isBusy = false
     var isClosed = false
@@ -54,7 +58,7 @@ package final class ConnectionThread: SerialExecutor {
       inbox.isRunning = true
       return true
     }
-    if mustStart { startThread { self.run() } }
+    if mustStart { BlockingThread.startWhenPossible { self.run() } }
   }
 
   /// Finishes what was submitted, then closes the session and ends the thread.
@@ -73,7 +77,7 @@ package final class ConnectionThread: SerialExecutor {
   @discardableResult
   private func submit(_ work: Work) -> Bool {
     let (mustStart, mustWake, isBusy) = inbox.withLock { inbox in
-      let isBusy = inbox.isBusy || !inbox.work.isEmpty
+      let isBusy = inbox.isBusy || !inbox.work.isEmpty || !inbox.hasBegun
       inbox.work.append(work)
       // An executor must run every job, even one that comes after its close.
       let mustStart = !inbox.isRunning
@@ -81,13 +85,14 @@ package final class ConnectionThread: SerialExecutor {
       defer { inbox.isSleeping = false }
       return (mustStart, inbox.isSleeping, isBusy)
     }
-    if mustStart { startThread { self.run() } }
+    if mustStart { BlockingThread.startWhenPossible { self.run() } }
     if mustWake { wakeup.signal() }
     return isBusy
   }
 
   private func run() {
     thread.store(UInt(pthread_self()), ordering: .releasing)
+    inbox.withLock { $0.hasBegun = true }
     while let work = take() {
       for item in work {
         switch item {
@@ -106,6 +111,7 @@ package final class ConnectionThread: SerialExecutor {
         confined.close()
         thread.store(0, ordering: .releasing)
         inbox.isRunning = false
+        inbox.hasBegun = false
         inbox.isBusy = false
         defer { inbox.closed = [] }
         return (nil, inbox.closed)
@@ -127,7 +133,7 @@ package final class ConnectionThread: SerialExecutor {
     guard maySleep else { return }
     let (socket, events, until) = link.interest
     let woken = awaitReadiness(
-      socket: socket, events: events, wakeup: wakeup.descriptor, until: until
+      socket: socket, events: events, wakeup: wakeup, until: until
     ).woken
     inbox.withLock { $0.isSleeping = false }
     if woken { wakeup.reset() }

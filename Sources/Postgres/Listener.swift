@@ -1,6 +1,7 @@
 import CLibPQ
 import Glibc
 import Synchronization
+import Threads
 
 /// LISTEN on a connection of its own, which is opened again whenever it is lost.
 package final class Listener: Sendable {
@@ -37,7 +38,7 @@ package final class Listener: Sendable {
     options.setup += channels.map {
       "LISTEN \"\($0.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
     }
-    startThread { [self, options] in
+    BlockingThread.startWhenPossible { [self, options] in
       run(options)
       continuation.finish()
       let closed = state.withLock { state in
@@ -81,7 +82,7 @@ package final class Listener: Sendable {
       // Only the passing of time tells that a consumer has made room.
       if isBehind, link.session != nil { wake = min(wake, .now + .milliseconds(50)) }
       let woken = awaitReadiness(
-        socket: socket, events: events, wakeup: wakeup.descriptor, until: wake
+        socket: socket, events: events, wakeup: wakeup, until: wake
       ).woken
       if woken { wakeup.reset() }
     }

@@ -181,7 +181,7 @@ final class ReadLoop {
     if hasMoreToSend { events |= Int16(POLLOUT) }
     if let nextDeadline { until = until.map { min($0, nextDeadline) } ?? nextDeadline }
     let ready = awaitReadiness(
-      socket: socket, events: events, wakeup: wakeup.descriptor, until: until)
+      socket: socket, events: events, wakeup: wakeup, until: until)
     owner.wokeUp()
     if ready.woken { wakeup.reset() }
     if ready.socket & ~Int16(POLLOUT) != 0 { link.session?.wire.receive() }

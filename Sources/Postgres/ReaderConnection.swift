@@ -1,4 +1,5 @@
 import Synchronization
+import Threads
 
 /// One of a reader's connections: the inbox that any thread fills.
 final class ReaderConnection: Sendable {
@@ -27,7 +28,7 @@ final class ReaderConnection: Sendable {
 
   /// - Parameter passOn: gives a request to a connection that is up; false when there is none.
   func start(passOn: @escaping @Sendable (ReadRequest.Attempt) -> Bool) {
-    startThread { [self] in
+    BlockingThread.startWhenPossible { [self] in
       let link = Link(options) { [self] change in
         let isUp = if case .opened = change { true } else { false }
         hasSession.store(isUp, ordering: .relaxed)

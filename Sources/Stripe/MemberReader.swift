@@ -9,6 +9,13 @@ final class MemberReader {
     self.value = value
   }
 
+  /// Whether there is such a member. What it holds may turn out to be unreadable: that it was there is kept in any case.
+  func has(_ name: String) -> Bool {
+    guard value[name] != nil else { return false }
+    kept.set(key: name, JSONValue.null)
+    return true
+  }
+
   /// An id, or a name that a program made. Stripe writes an id alone, or the whole object where it was asked to expand it.
   func identifier(_ name: String) -> String? {
     guard let member = value[name], let text = member.string ?? member["id"]?.string else {
@@ -24,6 +31,9 @@ final class MemberReader {
     return text
   }
 
+  /// More than any payment can have: Stripe takes amounts of up to twelve digits.
+  static let largestAmount: Int64 = 999_999_999_999
+
   /// An amount in the currency's smallest unit.
   func amount(_ name: String) throws(UnreadableMember) -> Int64 {
     guard let number = value[name]?.wholeNumber else {
@@ -31,6 +41,9 @@ final class MemberReader {
     }
     kept.set(key: name, number)
     guard number >= 0 else { throw UnreadableMember(name, "is negative") }
+    guard number <= Self.largestAmount else {
+      throw UnreadableMember(name, "is more than any payment can be")
+    }
     return number
   }
 
@@ -48,25 +61,57 @@ final class MemberReader {
     return found
   }
 
-  /// The price of the first item of a list that says so, as Stripe writes the items of a subscription.
-  func firstPrice(_ name: String) -> Subscription.Price? {
-    let prices = (value[name]?["data"]?.array ?? []).compactMap { item -> Subscription.Price? in
-      guard let price = item["price"], let id = price["id"]?.string else { return nil }
-      let key = price["lookup_key"]?.string.map(Identifier.orPlaceholder)
-      return Subscription.Price(id: Identifier.orPlaceholder(id), lookupKey: key)
+  /// The prices of the items of a list, as Stripe writes the items of a subscription.
+  ///
+  /// - Returns: nil when there is no such list.
+  func prices(_ name: String) -> Subscription.Prices? {
+    guard let list = value[name], let items = list["data"]?.array else { return nil }
+    var data = JSONArray()
+    var prices: [Subscription.Price] = []
+    for item in items.prefix(Self.mostItems) {
+      guard let price = item["price"], let id = price["id"]?.string ?? price.string else {
+        continue
+      }
+      let found = Subscription.Price(
+        id: Identifier.orPlaceholder(id),
+        lookupKey: price["lookup_key"]?.string.map(Identifier.orPlaceholder))
+      prices.append(found)
+      data.append(found.item)
     }
-    guard let first = prices.first else { return nil }
+    let isWhole = prices.count == items.count && list["has_more"]?.bool != true
+    var kept = JSONObject()
+    kept.set("data", data)
+    // What is kept must be read like what came.
+    if !isWhole { kept.set("has_more", true) }
+    self.kept.set(key: name, kept)
+    return Subscription.Prices(all: prices, isWhole: isWhole)
+  }
+
+  /// An id that stands one level deeper, e.g. the payment of an invoice's payment.
+  func identifier(_ name: String, _ inner: String) -> String? {
+    guard let member = value[name]?[inner], let text = member.string ?? member["id"]?.string else {
+      return nil
+    }
+    let identifier = Identifier.orPlaceholder(text)
+    var object = JSONObject()
+    object.set(key: inner, identifier)
+    kept.set(key: name, object)
+    return identifier
+  }
+
+  /// Stripe's own limit is 20.
+  private static let mostItems = 100
+}
+
+extension Subscription.Price {
+  /// As Stripe writes it within an item.
+  fileprivate var item: JSONObject {
     var price = JSONObject()
-    price.set("id", first.id)
-    price.set("lookup_key", first.lookupKey)
+    price.set("id", id)
+    price.set("lookup_key", lookupKey)
     var item = JSONObject()
     item.set("price", price)
-    var data = JSONArray()
-    data.append(item)
-    var items = JSONObject()
-    items.set("data", data)
-    kept.set(key: name, items)
-    return first
+    return item
   }
 }
 

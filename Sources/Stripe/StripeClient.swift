@@ -5,7 +5,8 @@ import JSON
 import NIOCore
 import NIOHTTP1
 
-/// Asks Stripe's REST API for what a customer's browser is sent to: Checkout sessions, and sessions of the customer portal.
+/// Asks Stripe's REST API for what a customer's browser is sent to (Checkout sessions, and sessions of the customer portal),
+/// and for what an event leaves open.
 ///
 /// Every request that makes something carries an `Idempotency-Key`, so that one whose answer got lost is simply sent again.
 /// The secret key goes to the base URL and nowhere else: redirects are not followed, and no error repeats it.
@@ -78,8 +79,8 @@ package struct StripeClient: Sendable {
   func get(
     _ path: String, _ query: FormBody, deadline: ContinuousClock.Instant
   ) async throws(StripeError) -> Answer {
-    let query = String(decoding: query.bytes, as: UTF8.self)
-    return try await send(request("\(baseURL)/v1/\(path)?\(query)"), deadline)
+    let query = query.bytes.isEmpty ? "" : "?" + String(decoding: query.bytes, as: UTF8.self)
+    return try await send(request("\(baseURL)/v1/\(path)\(query)"), deadline)
   }
 
   /// What a request led to.

@@ -22,7 +22,9 @@ package struct StripeEvent: Sendable {
   package enum Content: Equatable, Sendable {
     case checkout(CheckoutSession, CheckoutSession.Step)
     case refund(Refund)
-    case dispute(Dispute, isClosed: Bool)
+    case singleRefund(SingleRefund)
+    case dispute(Dispute, Dispute.Step)
+    case invoicePayment(InvoicePayment)
     case subscription(Subscription, Subscription.Step)
     case other
     /// A type that is read, but not like this: the reason names what is missing or wrong.
@@ -56,7 +58,10 @@ package struct StripeEvent: Sendable {
     apiVersion = value["api_version"]?.string.flatMap(Identifier.exactly)
     isLive = value["livemode"]?.bool ?? false
     let reader = MemberReader(value["data"]?["object"] ?? .null)
-    content = Content(type, reader)
+    let previous = value["data"]?["previous_attributes"].flatMap {
+      $0.object == nil ? nil : MemberReader($0)
+    }
+    content = Content(type, reader, previous)
     var payload = JSONObject()
     payload.set("id", id)
     payload.set("type", type)
@@ -65,6 +70,7 @@ package struct StripeEvent: Sendable {
     payload.set("livemode", isLive)
     var data = JSONObject()
     data.set("object", reader.kept)
+    if let previous { data.set("previous_attributes", previous.kept) }
     payload.set("data", data)
     self.payload = payload
   }
@@ -72,7 +78,7 @@ package struct StripeEvent: Sendable {
 
 extension StripeEvent.Content {
   /// Reads the object of a type that means something here, and nothing of any other.
-  fileprivate init(_ type: String, _ reader: MemberReader) {
+  fileprivate init(_ type: String, _ reader: MemberReader, _ previous: MemberReader?) {
     do throws(UnreadableMember) {
       self =
         switch type {
@@ -82,14 +88,21 @@ extension StripeEvent.Content {
         case "checkout.session.async_payment_failed":
           .checkout(try CheckoutSession(reader), .paymentFailed)
         case "charge.refunded": .refund(try Refund(reader))
-        case "charge.dispute.created": .dispute(try Dispute(reader), isClosed: false)
-        case "charge.dispute.closed": .dispute(try Dispute(reader), isClosed: true)
+        case "refund.created", "refund.updated", "refund.failed", "charge.refund.updated":
+          .singleRefund(try SingleRefund(reader))
+        case "charge.dispute.created": .dispute(try Dispute(reader), .created)
+        case "charge.dispute.updated":
+          .dispute(try Dispute(reader), .updated(from: previous?.identifier("status")))
+        case "charge.dispute.closed": .dispute(try Dispute(reader), .closed)
+        case "charge.dispute.funds_withdrawn": .dispute(try Dispute(reader), .withdrawn)
+        case "charge.dispute.funds_reinstated": .dispute(try Dispute(reader), .reinstated)
+        case "invoice_payment.paid": .invoicePayment(try InvoicePayment(reader))
         case "customer.subscription.created":
-          .subscription(try Subscription(reader), .created)
+          .subscription(try Subscription(reader, previous: nil), .created)
         case "customer.subscription.updated":
-          .subscription(try Subscription(reader), .updated)
+          .subscription(try Subscription(reader, previous: previous), .updated)
         case "customer.subscription.deleted":
-          .subscription(try Subscription(reader), .deleted)
+          .subscription(try Subscription(reader, previous: nil), .deleted)
         default: .other
         }
     } catch {
@@ -102,6 +115,8 @@ extension StripeEvent.Content {
     switch self {
     case .checkout(let session, _): session.subject
     case .refund(let refund): refund.paymentID
+    case .singleRefund(let refund): refund.paymentID
+    case .invoicePayment(let payment): payment.paymentID
     case .dispute(let dispute, _): dispute.paymentID
     case .subscription(let subscription, _): subscription.id
     case .other, .unreadable: nil

@@ -19,7 +19,7 @@ enum Demo {
       _ = try await commands.handle(
         CommandRequest(
           commandID: Identifiers.next(at: now), organizationID: organization, command: command,
-          actor: .user(owner), occurredAt: now))
+          actor: .user(owner), isByPlatform: true, occurredAt: now))
     }
   }
 }

@@ -178,19 +178,6 @@ private func withControlPlane<Value: Sendable>(
   return try result.get()
 }
 
-extension Database {
-  /// Connects to it, or to the private one of a server that runs in the same directory.
-  ///
-  /// - Returns: what is to be stopped in the end; nil when it is somebody else's.
-  fileprivate func joined() async throws -> (Database?, ConnectionOptions) {
-    do {
-      return (self, try await start())
-    } catch EmbeddedServerError.inUse(let directory, _) {
-      return (nil, EmbeddedServer.options(in: directory))
-    }
-  }
-}
-
 extension KeyEncryptionKeys {
   fileprivate func has(_ version: Int64) -> Bool {
     Int32(exactly: version).flatMap { self[$0] } != nil

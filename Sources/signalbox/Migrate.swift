@@ -48,16 +48,19 @@ struct Migrate: AsyncParsableCommand {
 
 /// Runs a body on a connection of its own, as the owner of the schema.
 ///
-/// - Parameter patience: how long the server may take to answer at all.
+/// - Parameters:
+///   - patience: how long the server may take to answer at all.
+///   - limit: how long the body may take.
 func withSession<Value: Sendable>(
   _ options: ConnectionOptions, connectingWithin patience: Duration = .seconds(3600),
+  within limit: Duration = .seconds(3600),
   _ body: @escaping @Sendable (Session) throws -> Value
 ) async throws -> Value {
   let connection = Connection(options: options, name: "owner")
   connection.start()
   let result = await Result {
     try await connection.run(deadline: .now + patience) { _ in }
-    return try await connection.run(deadline: .now + .seconds(3600), body)
+    return try await connection.run(deadline: .now + limit, body)
   }
   await connection.close()
   return try result.get()

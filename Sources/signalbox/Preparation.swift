@@ -50,7 +50,9 @@ struct Preparation: Sendable {
     }
     var configuration = configuration
     if let key = prepared.issuerKey {
-      configuration.development = Development(issuer: try await LocalIssuer(privateKey: key))
+      configuration.development = Development(
+        issuer: try await LocalIssuer(privateKey: key),
+        acceptsAnyHost: Environment["SIGNALBOX_ALLOW_DEV_IDENTITY"] == "1")
       logger.warning("development: anybody is signed in who asks for it")
     }
     let controlPlane = ControlPlane(configuration, prepared.secrets, on: groundwork, logger: logger)

@@ -96,6 +96,7 @@ struct Serve: AsyncParsableCommand {
       isDevelopment: try isDevelopment(database), makesDemo: demo, logger: logger)
     var configuration = ControlPlane.Configuration(database: owner.asApplication)
     try configure(&configuration)
+    Self.warnOfProxies(configuration, logger)
     configuration.stripe = try stripeSettings(preparation.secrets)
     configuration.allowsSelfServicePlans = try allowsSelfServicePlans(preparation.secrets)
     let host = configuration.http.host
@@ -138,6 +139,19 @@ struct Serve: AsyncParsableCommand {
         "answering without a database",
         metadata: ["address": "http://\(configuration.http.host):\(port)"])
     }
+  }
+
+  /// Behind a proxy that is not named, all clients share one address.
+  private static func warnOfProxies(
+    _ configuration: ControlPlane.Configuration, _ logger: Logger
+  ) {
+    guard !configuration.http.trustedProxies.namesAny,
+      !LocalHost.isLocal(host: configuration.http.host)
+    else { return }
+    logger.warning(
+      """
+      --trusted-proxies names none: X-Forwarded-For is ignored, and behind a proxy all clients count as one address
+      """)
   }
 
   private static func logReady(_ host: String, port: Int, _ logger: Logger) {
@@ -242,14 +256,21 @@ struct Serve: AsyncParsableCommand {
   /// Never by default, and not by accident beside a database that may be somebody's.
   private func isDevelopment(_ database: Database) throws -> Bool {
     guard devIdentity || Environment["SIGNALBOX_DEV_IDENTITY"] == "1" else { return false }
-    if case .external = database, Environment["SIGNALBOX_ALLOW_DEV_IDENTITY"] != "1" {
-      throw ValidationError(
-        """
-        --dev-identity signs in anybody who asks: it is refused beside DATABASE_URL unless \
-        SIGNALBOX_ALLOW_DEV_IDENTITY=1.
-        """)
-    }
-    return true
+    if Environment["SIGNALBOX_ALLOW_DEV_IDENTITY"] == "1" { return true }
+    let reason =
+      if case .external = database {
+        "beside DATABASE_URL"
+      } else if !LocalHost.isLocal(host: host ?? Environment["SIGNALBOX_HOST"] ?? "127.0.0.1") {
+        "on an address that other machines can reach"
+      } else {
+        String?.none
+      }
+    guard let reason else { return true }
+    throw ValidationError(
+      """
+      --dev-identity signs in anybody who asks: it is refused \(reason) unless \
+      SIGNALBOX_ALLOW_DEV_IDENTITY=1.
+      """)
   }
 
   private static func bootstrapToken(_ text: String) throws -> String {

@@ -43,6 +43,17 @@ enum Database {
     }
   }
 
+  /// Connects to it, or to the private one of a server that runs in the same directory.
+  ///
+  /// - Returns: what is to be stopped in the end; nil when it is somebody else's.
+  func joined() async throws -> (Database?, ConnectionOptions) {
+    do {
+      return (self, try await start())
+    } catch EmbeddedServerError.inUse(let directory, _) {
+      return (nil, EmbeddedServer.options(in: directory))
+    }
+  }
+
   /// Stops it if it is ours.
   func stop() async {
     if case .embedded(let server) = self { await server.stop() }

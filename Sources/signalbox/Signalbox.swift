@@ -11,5 +11,5 @@ struct Signalbox: AsyncParsableCommand {
       signalbox runs a private one in the data directory.
       """,
     version: "0.1.0",
-    subcommands: [Serve.self, Migrate.self, Keys.self])
+    subcommands: [Serve.self, Migrate.self, Keys.self, Verify.self])
 }

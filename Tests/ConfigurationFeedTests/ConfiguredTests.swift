@@ -26,8 +26,8 @@ struct ConfiguredTests {
       rules: [
         .number(1): ConfiguredRule(match: .network(Network("10.0.0.0/8")!), effect: .deny),
         .number(2): ConfiguredRule(
-          match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .allow,
-          expiresAt: .init(clamping: 0)),
+          match: .model(provider: ProviderPattern("openai")!, ModelPattern("gpt-4*")!),
+          effect: .allow, expiresAt: .init(clamping: 0)),
         .number(3): ConfiguredRule(match: .country(Country("DE")!), effect: .deny),
         .number(4): ConfiguredRule(match: .region(.europe), effect: .deny),
       ],

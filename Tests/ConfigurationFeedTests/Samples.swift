@@ -55,7 +55,9 @@ extension SeededGenerator {
       case 1: .country(Country.allCases.randomElement(using: &self)!)
       case 2: .region(Region.allCases.randomElement(using: &self)!)
       default:
-        .model(provider: "openai", ModelPattern("gpt-\(Int.random(in: 0..<9, using: &self))*")!)
+        .model(
+          provider: ProviderPattern("openai")!,
+          ModelPattern("gpt-\(Int.random(in: 0..<9, using: &self))*")!)
       }
     return ConfiguredRule(
       match: match, effect: chance(2) ? .allow : .deny, expiresAt: chance(2) ? time() : nil)

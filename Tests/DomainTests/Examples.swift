@@ -19,7 +19,7 @@ extension WorkspaceEvent {
   static let projectCreated = Self.project(
     .created(.init(projectID: assistant, name: "Assistant", environment: .live)))
   static let projectArchived = Self.project(.archived(.init(projectID: assistant)))
-  static func panicModeEnabled(_ reason: String?) -> Self {
+  static func panicModeEnabled(_ reason: ExactText?) -> Self {
     .project(.panicModeEnabled(.init(projectID: assistant, reason: reason)))
   }
 }

@@ -1,3 +1,4 @@
+import ControlPlane
 import FoundationEssentials
 import Glibc
 import Testing
@@ -24,24 +25,32 @@ struct FaultRun: Sendable {
   /// A generator for the run's own choices, apart from those of its writers.
   var random: SeededGenerator { SeededGenerator(seed: seed ^ 0x5eed) }
 
-  /// Runs a body with a server that is ready, and ends every process whatever happens.
+  /// Runs a body with a server that is ready, and ends every process whatever happens. At the end the database must hold
+  /// what `signalbox verify` checks.
   ///
-  /// - Parameter settings: the server's environment variables beside the usual ones.
+  /// - Parameters:
+  ///   - settings: the server's environment variables beside the usual ones.
+  ///   - isTampered: whether the run itself leaves a database in which something does not hold.
+  ///   - openFiles: how many descriptors the server may have; nil for as many as this process.
   static func with(
-    _ settings: [String: String] = [:], _ body: (FaultRun) async throws -> Void
+    _ settings: [String: String] = [:], isTampered: Bool = false, openFiles: Int? = nil,
+    _ body: (FaultRun) async throws -> Void
   ) async throws {
     let seed = variable("SIGNALBOX_FAULT_SEED").flatMap { UInt64($0) } ?? .random(in: 1..<1_000_000)
     let directory = "/tmp/signalbox-faults-\(getpid())-\(seed)"
     let run = FaultRun(
       seed: seed, directory: directory,
-      server: try ServerProcess(directory: directory, settings: settings),
+      server: try ServerProcess(directory: directory, settings: settings, openFiles: openFiles),
       database: PrivateDatabase(directory: "\(directory)/server"))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let result: Result<Void, any Error>
     do {
       try copy(try await template.value, to: "\(directory)/server")
       try await run.server.start()
-      result = .success(try await body(run))
+      try await body(run)
+      run.server.killNow()
+      if !isTampered { try await run.verify() }
+      result = .success(())
     } catch {
       result = .failure(error)
     }
@@ -51,6 +60,22 @@ struct FaultRun: Sendable {
       Issue.record(error, run.hint)
     }
     try FileManager.default.removeItem(atPath: directory)
+  }
+
+  /// What the log promises holds, whatever happened. A database that the run has ended is started for it.
+  private func verify() async throws {
+    guard database.postmaster != nil else {
+      let command = try ServerProcess(["verify"], directory: directory)
+      try command.spawn()
+      let status = try await command.awaitExit(within: .seconds(60))
+      #expect(status == 0, "\(hint): \(command.output)\(command.log)")
+      return
+    }
+    let report = try await database.withSession(within: .seconds(60)) { session in
+      try Verification().run(session, deadline: .now + .seconds(60))
+    }
+    #expect(report.findings.isEmpty, "\(hint): \(report.findings.map(\.line))")
+    #expect(report.events == report.position, hint)
   }
 
   /// A data directory as a server leaves it after its first start, made once for all runs: to make

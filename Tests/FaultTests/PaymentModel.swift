@@ -44,6 +44,10 @@ struct PaymentModel: Sendable {
       // Bought from somebody else.
       let id = "evt_\(payment)_unknown"
       return add(StripeDelivery("invoice.paid", id: id, ["id": .string("in_1")]), "ignored")
+    case 2 where Bool.random(using: &random):
+      // What is given back was a subscription's.
+      add(.invoicePayment(id: "evt_\(payment)_invoice", payment: payment), "ignored")
+      return add(.refund(id: "evt_\(payment)_orphan", payment: payment, refunded: 1), "ignored")
     case 2:
       // What is given back was never bought here.
       return add(.refund(id: "evt_\(payment)_orphan", payment: payment, refunded: 1), "parked")
@@ -61,18 +65,32 @@ struct PaymentModel: Sendable {
     balances[organization, default: 0] += units - units * min(amount, back) / amount
   }
 
-  /// Each says how much it is so far.
+  /// Each says how much it is so far. Some are told singly, too; some of these fail later, and whether the next sum still
+  /// holds them is different from payment to payment.
   ///
   /// - Returns: how much it is in the end.
   private mutating func refunds(
     _ payment: String, _ amount: Int64, _ random: inout SeededGenerator
   ) -> Int64 {
-    var refunded: Int64 = 0
-    for number in 0..<Int.random(in: 0...3, using: &random) where refunded < amount {
-      refunded += Int64.random(in: 1...(amount - refunded), using: &random)
-      add(
-        .refund(
-          id: "evt_\(payment)_refund_\(number)", payment: payment, refunded: refunded, of: amount))
+    var (refunded, sum): (Int64, Int64) = (0, 0)
+    let leavesSum = Bool.random(using: &random)
+    for number in 0..<Int.random(in: 0...3, using: &random) where sum < amount {
+      let part = Int64.random(in: 1...(amount - sum), using: &random)
+      (refunded, sum) = (refunded + part, sum + part)
+      let name = "\(payment)_refund_\(number)"
+      add(.refund(id: "evt_\(name)", payment: payment, refunded: sum, of: amount))
+      func tell(_ type: String, _ status: String) {
+        add(
+          .singleRefund(
+            type, id: "evt_\(name)_\(type)_\(status)", payment: payment, refund: "re_\(name)",
+            amount: part, status: status))
+      }
+      tell("refund.created", "pending")
+      if Bool.random(using: &random) { tell("charge.refund.updated", "succeeded") }
+      guard Int.random(in: 0..<3, using: &random) == 0 else { continue }
+      tell(Bool.random(using: &random) ? "refund.failed" : "refund.updated", "failed")
+      refunded -= part
+      if leavesSum { sum -= part }
     }
     return refunded
   }
@@ -84,25 +102,38 @@ struct PaymentModel: Sendable {
     var away: Int64 = 0
     for number in 0..<max(0, Int.random(in: -2...2, using: &random)) {
       let disputed = Int64.random(in: 1...amount, using: &random)
-      func tell(_ status: String, isClosed: Bool) -> StripeDelivery {
-        .dispute(
-          id: "evt_\(payment)_dispute_\(number)_\(isClosed)", payment: payment,
-          dispute: "du_\(payment)_\(number)", amount: disputed, status: status, isClosed: isClosed)
+      var time: Int64 = 1_764_136_800
+      func tell(
+        _ step: String, _ status: String, former: String? = nil, becomes outcome: String = "applied"
+      ) {
+        // Some of what follows happens in the same second.
+        time += Int64.random(in: 0...2, using: &random)
+        add(
+          .dispute(
+            step, id: "evt_\(payment)_dispute_\(number)_\(step)_\(status)", payment: payment,
+            dispute: "du_\(payment)_\(number)", amount: disputed, status: status, former: former,
+            created: time), outcome)
       }
       switch Int.random(in: 0..<4, using: &random) {
       case 0:
-        add(tell("warning_needs_response", isClosed: false), "ignored")
-        add(tell("warning_closed", isClosed: true), "ignored")
+        tell("created", "warning_needs_response", becomes: "ignored")
+        tell("closed", "warning_closed", becomes: "ignored")
+        continue
       case 1:
-        add(tell("needs_response", isClosed: false))
-        away += disputed
-      case 2:
-        add(tell("needs_response", isClosed: false))
-        add(tell("lost", isClosed: true))
+        // An inquiry escalates.
+        tell("created", "warning_needs_response", becomes: "ignored")
+        tell("updated", "needs_response", former: "warning_needs_response")
+      default: tell("created", "needs_response")
+      }
+      if Bool.random(using: &random) { tell("funds_withdrawn", "needs_response") }
+      switch Int.random(in: 0..<3, using: &random) {
+      case 0: away += disputed
+      case 1:
+        tell("closed", "lost")
         away += disputed
       default:
-        add(tell("needs_response", isClosed: false))
-        add(tell("won", isClosed: true))
+        tell("closed", "won")
+        if Bool.random(using: &random) { tell("funds_reinstated", "won") }
       }
     }
     return away

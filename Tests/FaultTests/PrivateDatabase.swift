@@ -27,13 +27,13 @@ struct PrivateDatabase: Sendable {
 
   /// Runs a body on such a connection, as a superuser.
   func withSession<Value: Sendable>(
-    _ body: @escaping @Sendable (Session) throws -> Value
+    within limit: Duration = .seconds(20), _ body: @escaping @Sendable (Session) throws -> Value
   ) async throws -> Value {
     var options = try ConnectionOptions(url)
     options["user"] = "postgres"
     options.applicationName = "fault run"
     let connection = Connection(options: options, name: "observer")
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + limit
     let result: Result<Value, any Error>
     do {
       result = .success(try await connection.run(deadline: deadline, body))

@@ -26,9 +26,10 @@ final class ServerProcess: Sendable {
   ///   - directory: where its log goes, and its data.
   ///   - database: a connection string; nil lets it run its own PostgreSQL in `directory/data`.
   ///   - settings: environment variables beside the usual ones.
+  ///   - openFiles: how many descriptors it may have; nil for as many as this process.
   init(
     directory: String, port: UInt16 = freePort(), database: String? = nil,
-    settings: [String: String] = [:]
+    settings: [String: String] = [:], openFiles: Int? = nil
   ) throws {
     self.port = port
     var arguments = [try Self.binary("signalbox"), "serve", "--port", "\(port)"]
@@ -41,6 +42,9 @@ final class ServerProcess: Sendable {
       environment["DATABASE_URL"] = database
     } else {
       arguments += ["--data-dir", "\(directory)/server"]
+    }
+    if let openFiles {
+      arguments = ["/bin/sh", "-c", "ulimit -n \(openFiles); exec \"$@\"", "sh"] + arguments
     }
     (self.arguments, self.environment) = (arguments, environment.merging(settings) { $1 })
     logPath = "\(directory)/\(port).log"

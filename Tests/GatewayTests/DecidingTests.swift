@@ -46,6 +46,16 @@ struct DecidingTests {
     }
   }
 
+  /// The first half of a hash only finds the key: another one whose hash begins alike must not pass for it.
+  @Test func `half a hash opens nothing`() async throws {
+    let gateway = try await gateway { project, _ in
+      let code = HMACSHA256(key: pepper).authenticationCode(for: apiKey(1).utf8)
+      let changed = Array(code.prefix(16)) + code.dropFirst(16).map { ~$0 }
+      project.apiKeys["key_1"] = ConfiguredAPIKey(hash: Base64URL.encode(changed), expiresAt: nil)
+    }
+    #expect(gateway.verify(key: apiKey(1)) == .unknown)
+  }
+
   @Test func `a key expires at its time, not before`() async throws {
     let end = Date(timeIntervalSince1970: 2_000_000_000)
     let gateway = try await gateway { project, _ in
@@ -96,7 +106,13 @@ struct DecidingTests {
     #expect(
       try await reason { project, _ in
         project.rules[rule] = ConfiguredRule(
-          match: .model(provider: "openai", ModelPattern("gpt-4*")!), effect: .deny)
+          match: .model(provider: ProviderPattern("openai")!, ModelPattern("gpt-4*")!),
+          effect: .deny)
+      }.reason == .model)
+    #expect(
+      try await reason({ request($0, provider: "Mistral", country: "T1") }) { project, _ in
+        project.rules[rule] = ConfiguredRule(
+          match: .model(provider: .any, ModelPattern("gpt-4*")!), effect: .deny)
       }.reason == .model)
     #expect(
       try await reason({ request($0, tokens: 11) }) { project, _ in project.maxTokens = 10 }.reason
@@ -137,6 +153,41 @@ struct DecidingTests {
         continue
       }
     }
+  }
+
+  @Test(arguments: ["openai", "OpenAI", "OPENAI"])
+  func `a provider is the same in capital and in small letters`(name: String) async throws {
+    let gateway = try await gateway { project, organization in
+      organization.providers = ["openai"]
+      project.rules[.number(1)] = ConfiguredRule(
+        match: .model(provider: ProviderPattern("openai")!, ModelPattern("gpt-4*")!), effect: .deny)
+    }
+    let key = gateway.verify(key: apiKey(1))
+    #expect(gateway.evaluate(request(key, provider: name)).reason == .model)
+    #expect(gateway.evaluate(request(key, provider: name, model: "o3")).isAllowed)
+  }
+
+  @Test(arguments: [nil, "", "XX", "xx", "T1", "EU", "AP", "ZZ", "A1", "A2", "O1", "DEU", "\u{0}"])
+  func `what is no country is the region unknown, which rules may stop`(
+    country: String?
+  ) async throws {
+    let gateway = try await gateway { _, organization in
+      organization.rules[.number(1)] = ConfiguredRule(match: .region(.unknown), effect: .deny)
+    }
+    let key = gateway.verify(key: apiKey(1))
+    #expect(gateway.evaluate(request(key, country: country)).reason == .geography)
+    #expect(gateway.evaluate(request(key, country: "XK")).isAllowed)
+    #expect(gateway.evaluate(request(key, country: "de")).isAllowed)
+  }
+
+  @Test func `a country in small letters is no way around its rule`() async throws {
+    let gateway = try await gateway { _, organization in
+      organization.rules[.number(1)] = ConfiguredRule(
+        match: .country(Country("XK")!), effect: .deny)
+    }
+    let key = gateway.verify(key: apiKey(1))
+    #expect(gateway.evaluate(request(key, country: "xk")).reason == .geography)
+    #expect(gateway.evaluate(request(key, country: nil)).isAllowed)
   }
 
   private func bytes(_ uuid: UUID) -> [UInt8] { withUnsafeBytes(of: uuid.uuid) { Array($0) } }

@@ -82,6 +82,45 @@ struct EvidenceTests {
     }
   }
 
+  @Test func `a record at which the control plane fails keeps back none of the others`()
+    async throws
+  {
+    try await withStandIn { standIn in
+      let records = try (0..<40).map { try record($0) }
+      let poison = records[17].id
+      standIn.script {
+        $0.evidence = { _, ids in
+          ids.contains(poison) ? .status(500) : .status(200, Array("{}".utf8))
+        }
+      }
+      try await withGateway(standIn.url) { gateway in
+        for record in records { gateway.record(record) }
+        try await eventually("the others are delivered") { gateway.metrics.evidenceDelivered >= 39 }
+        // It may be the control plane that is wrong, so the record stays until others were taken after it.
+        gateway.record(try record(40))
+        try await eventually("the next is delivered") { gateway.metrics.evidenceDelivered == 40 }
+        try await eventually("it is given up") { gateway.metrics.evidenceRefused == 1 }
+      }
+    }
+  }
+
+  @Test func `a control plane that fails at everything loses nothing`() async throws {
+    try await withStandIn { standIn in
+      let records = try (0..<5).map { try record($0) }
+      standIn.script {
+        $0.evidence = { number, _ in
+          number < 60 ? .status(500) : .status(200, Array("{}".utf8))
+        }
+      }
+      try await withGateway(standIn.url) { gateway in
+        for record in records { gateway.record(record) }
+        try await eventually("all is delivered") { gateway.metrics.evidenceDelivered == 5 }
+        #expect(gateway.metrics.evidenceRefused == 0)
+        #expect(standIn.state.withLock { Set($0.accepted) } == Set(records.map(\.id)))
+      }
+    }
+  }
+
   @Test func `what the control plane refuses of a batch is counted`() async throws {
     try await withStandIn { standIn in
       standIn.script {
@@ -138,6 +177,37 @@ struct EvidenceTests {
         + #""model":"gpt-4o","country":"DE","address":"2001:db8::1","tokens_requested":10,"#
         + #""tokens_in":1,"tokens_out":2,"cost_micro_usd":3,"status":403,"latency_ms":4,"#
         + #""configuration_position":9}"#)
+  }
+
+  @Test func `whatever a client asks for, the record is within the contract`() throws {
+    var asked = request(
+      .valid(VerifiedKey(id: "key_1", organization: organization1, project: project1)),
+      tokens: .max)
+    // Seven code points that are one character, so many times.
+    asked.model = String(repeating: "👨‍👩‍👧‍👦", count: 200)
+    asked.provider = "open\u{0}ai\n" + String(repeating: "x", count: 60)
+    var record = try #require(
+      RequestRecord(asked, GatewayDecision(isAllowed: true, reason: nil, position: 9)))
+    record.route = "/v1/\u{7F}" + String(repeating: "e\u{301}", count: 200)
+    record.tokensIn = .min
+    record.tokensOut = .max
+    record.costMicroUSD = .max
+    record.status = .max
+    record.latencyMilliseconds = -1
+    let json = try JSONValue.parse(record.json.bytes())
+    for (name, longest) in [("model", 200), ("provider", 50), ("route", 200)] {
+      let text = try #require(json[name]?.string)
+      #expect(text.unicodeScalars.count == longest)
+      #expect(text.unicodeScalars.last == "\u{2026}")
+      #expect(text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control })
+    }
+    #expect(json["provider"]?.string?.hasPrefix("open\u{FFFD}ai\u{FFFD}x") == true)
+    #expect(json["tokens_requested"] == .integer(1_000_000_000))
+    #expect(json["tokens_in"] == .integer(0))
+    #expect(json["tokens_out"] == .integer(1_000_000_000))
+    #expect(json["cost_micro_usd"] == .integer(1_000_000_000))
+    #expect(json["status"] == .integer(599))
+    #expect(json["latency_ms"] == .integer(0))
   }
 
   @Test func `a request with no key that there is, is evidence of no project`() {

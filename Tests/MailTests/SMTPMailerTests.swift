@@ -46,6 +46,47 @@ struct SMTPMailerTests {
     #expect(parsed.defects == 0)
   }
 
+  @Test func `an address beyond ASCII goes to a server that offers SMTPUTF8`() async throws {
+    let sink = SMTPSink(extensions: ["8BITMIME", "SMTPUTF8"])
+    defer { sink.close() }
+    let to = try #require(EmailAddress("Jürgen@exämple.com"))
+    try await sink.mailer().send(MailMessage(to: to, subject: "Hallo", text: "Text"))
+    let record = sink.record
+    #expect(
+      record.commands.contains {
+        $0.hasPrefix("MAIL FROM:<noreply@example.com>") && $0.contains("SMTPUTF8")
+      })
+    #expect(record.commands.contains("RCPT TO:<Jürgen@xn--exmple-cua.com>"))
+    #expect(record.mails.count == 1)
+    let mail = String(decoding: try #require(record.mails.first), as: UTF8.self)
+    #expect(mail.contains("To: Jürgen@xn--exmple-cua.com\r\n"))
+  }
+
+  @Test(arguments: [[], ["8BITMIME"], ["SMTPUTF88"], ["XSMTPUTF8"], ["AUTH SMTPUTF8"]])
+  func `a server that does not offer SMTPUTF8 is not told of the address`(
+    extensions: [String]
+  ) async throws {
+    let sink = SMTPSink(extensions: extensions)
+    defer { sink.close() }
+    let to = try #require(EmailAddress("jürgen@example.com"))
+    let mailer = try sink.mailer()
+    let error = await failure { () async throws(MailError) in
+      try await mailer.send(MailMessage(to: to, subject: "Hallo", text: "Text"))
+    }
+    #expect(error == .addressUnsupported)
+    #expect(!sink.record.commands.contains { $0.hasPrefix("RCPT") || $0.hasPrefix("DATA") })
+    #expect(sink.record.mails.isEmpty)
+  }
+
+  @Test func `a domain beyond ASCII needs nothing of the server`() async throws {
+    let sink = SMTPSink()
+    defer { sink.close() }
+    let to = try #require(EmailAddress("ada@exämple.com"))
+    try await sink.mailer().send(MailMessage(to: to, subject: "Hallo", text: "Text"))
+    #expect(sink.record.commands.contains("RCPT TO:<ada@xn--exmple-cua.com>"))
+    #expect(sink.record.mails.first?.allSatisfy { $0 < 0x80 } == true)
+  }
+
   @Test func `a subject tells the server nothing`() async throws {
     let sink = SMTPSink()
     defer { sink.close() }

@@ -78,6 +78,32 @@ import Testing
     }
   }
 
+  @Test func `a subscription and an invoice's payment are read as Stripe documents it`()
+    async throws
+  {
+    try await Self.with { client, standIn in
+      standIn.put(subscription: "sub_1", keys: ["seats", "signalbox_plus"], status: "past_due")
+      let subscription = try await client.subscription("sub_1", deadline: Self.soon)
+      #expect((subscription.id, subscription.status) == ("sub_1", "past_due"))
+      #expect(subscription.prices.all.map(\.lookupKey) == ["seats", "signalbox_plus"])
+      let request = try #require(standIn.requests.last)
+      #expect((request.method, request.path) == ("GET", "/v1/subscriptions/sub_1"))
+      #expect(try await !client.paysInvoice("pi_1", deadline: Self.soon))
+      standIn.invoice("pi_1")
+      #expect(try await client.paysInvoice("pi_1", deadline: Self.soon))
+      await #expect(throws: StripeError.invalid(code: "resource_missing", param: "id")) {
+        try await client.subscription("sub_2", deadline: Self.soon)
+      }
+      let asked = standIn.requests.count
+      for id in ["..", "sub_1/../../v1/charges", "sub_?x=1", "prices", ""] {
+        await #expect(throws: StripeError.self) {
+          try await client.subscription(id, deadline: Self.soon)
+        }
+      }
+      #expect(standIn.requests.count == asked, "no request is made with an id that is none")
+    }
+  }
+
   @Test(arguments: [
     [StripeStandIn.Fault.status(500)], [.status(503), .status(502)], [.status(409)],
     [.status(429), .answerLost], [.answerLost], [.answerLost, .answerLost],

@@ -60,7 +60,7 @@ import Testing
     #expect((refund.paymentID, refund.refunded, refund.amount) == ("pi_EXAMPLE", 500, 1500))
     #expect(!refund.isOfInvoice)
     let disputed = try Self.event("charge.dispute.created.\(version)")
-    guard case .dispute(let dispute, isClosed: false) = disputed.content else {
+    guard case .dispute(let dispute, .created) = disputed.content else {
       return #expect(Bool(false), "\(disputed.content)")
     }
     #expect((dispute.paymentID, dispute.amount) == ("pi_EXAMPLE", 1500))
@@ -75,10 +75,86 @@ import Testing
       return #expect(Bool(false), "\(event.content)")
     }
     #expect(subscription.status == "active")
-    #expect(subscription.price?.lookupKey == "signalbox_plus")
-    #expect(subscription.price?.id == "price_EXAMPLEplus")
+    #expect(subscription.prices.all.map(\.lookupKey) == ["signalbox_plus"])
+    #expect(subscription.prices.all.map(\.id) == ["price_EXAMPLEplus"])
+    #expect(subscription.prices.isWhole)
     #expect(subscription.metadata["organization_id"] == "org_01jdexamp1e0000000000000rg")
     #expect(event.content.subject == "sub_EXAMPLE")
+  }
+
+  @Test(arguments: [
+    ("charge.dispute.updated-escalated", Dispute.Step.updated(from: "warning_needs_response")),
+    ("charge.dispute.funds_withdrawn", .withdrawn),
+    ("charge.dispute.funds_reinstated", .reinstated),
+  ])
+  func `a dispute's events say where its money goes`(name: String, step: Dispute.Step) throws {
+    guard case .dispute(let dispute, let found) = try Self.event("\(name).2025-03-31").content
+    else {
+      return #expect(Bool(false))
+    }
+    #expect(found == step)
+    #expect((dispute.id, dispute.paymentID, dispute.amount) == ("du_EXAMPLE", "pi_EXAMPLE", 1500))
+  }
+
+  @Test(arguments: [
+    ("refund.created.2025-03-31", false), ("refund.failed.2025-03-31", true),
+    ("charge.refund.updated-failed.2022-08-01", true),
+  ])
+  func `a single refund says whether it has failed`(name: String, hasFailed: Bool) throws {
+    guard case .singleRefund(let refund) = try Self.event(name).content else {
+      return #expect(Bool(false))
+    }
+    #expect((refund.id, refund.paymentID, refund.amount) == ("re_EXAMPLE", "pi_EXAMPLE", 500))
+    #expect(refund.hasFailed == hasFailed)
+  }
+
+  @Test func `the payment of an invoice says which payment it was`() throws {
+    let event = try Self.event("invoice_payment.paid.2025-03-31")
+    #expect(event.content.subject == "pi_EXAMPLEinvoice")
+    guard case .invoicePayment(let payment) = event.content else { return #expect(Bool(false)) }
+    #expect(payment.invoice == "in_EXAMPLE")
+  }
+
+  @Test func `an update says what the subscription was before, as far as it says it`() throws {
+    func subscription(_ name: String) throws -> Subscription {
+      guard
+        case .subscription(let subscription, .updated) = try Self.event("\(name).2025-03-31")
+          .content
+      else { throw Malformed() }
+      return subscription
+    }
+    let addon = try subscription("customer.subscription.updated-addon")
+    #expect(addon.prices.all.map(\.lookupKey) == ["extra_seats", "signalbox_business"])
+    let business = try subscription("customer.subscription.updated-business")
+    // The items changed, and their former prices are not told.
+    #expect(business.conditionBefore == nil)
+    // The add-on was added to what the former event left.
+    #expect(addon.conditionBefore == business.condition)
+    #expect(addon.condition != business.condition)
+    let unpaid = try subscription("customer.subscription.updated-unpaid")
+    #expect(unpaid.conditionBefore != nil && unpaid.conditionBefore != unpaid.condition)
+  }
+
+  private struct Malformed: Error {}
+
+  @Test(arguments: ["amount", "amount_refunded"])
+  func `an amount that no payment can have is not read`(name: String) throws {
+    for number in [
+      "1000000000000", "9223372036854775807", "9007199254740993.0", "1e300", "-9223372036854775808",
+    ] {
+      var members = ["amount": "5", "amount_refunded": "5"]
+      members[name] = number
+      let text = """
+        {"id":"evt_1","type":"charge.refunded","created":1,"data":{"object":{"id":"ch_1",\
+        "currency":"usd","amount":\(members["amount"] ?? ""),\
+        "amount_refunded":\(members["amount_refunded"] ?? "")}}}
+        """
+      let event = try StripeEvent(JSONValue.parse(Array(text.utf8)))
+      guard case .unreadable(let reason) = event.content else {
+        return #expect(Bool(false), "\(number)")
+      }
+      #expect(reason.contains("data.object.\(name) "), "\(reason)")
+    }
   }
 
   @Test func `a number is what it says, however it is written`() throws {

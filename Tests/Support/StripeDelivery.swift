@@ -9,16 +9,21 @@ package struct StripeDelivery: Sendable {
   package let id: String
   package let body: String
 
-  /// - Parameter object: the members of `data.object`.
+  /// - Parameters:
+  ///   - object: the members of `data.object`.
+  ///   - previous: the members of `data.previous_attributes`, if there are any.
   package init(
-    _ type: String, id: String, created: Int64 = 1_764_136_800, _ object: [String: JSONValue]
+    _ type: String, id: String, created: Int64 = 1_764_136_800, _ object: [String: JSONValue],
+    previous: [String: JSONValue]? = nil
   ) {
     self.id = id
+    var data: [String: JSONValue] = ["object": .object(object)]
+    if let previous { data["previous_attributes"] = .object(previous) }
     let value = JSONValue.object([
       "id": .string(id), "object": .string("event"), "type": .string(type),
       "api_version": .string("2025-03-31.basil"), "created": .integer(created),
       "livemode": .bool(false), "pending_webhooks": .integer(1),
-      "data": .object(["object": .object(object)]),
+      "data": .object(data),
     ])
     body = String(decoding: value.canonicalBytes(), as: UTF8.self)
   }
@@ -76,36 +81,92 @@ package struct StripeDelivery: Sendable {
       ])
   }
 
-  package static func dispute(
-    id: String, payment: String, dispute: String = "du_1", amount: Int64 = 1500,
-    status: String = "needs_response", isClosed: Bool = false
+  /// A single refund as it is then.
+  package static func singleRefund(
+    _ type: String = "refund.failed", id: String, payment: String, refund: String = "re_1",
+    amount: Int64, status: String = "failed", currency: String = "usd"
   ) -> StripeDelivery {
     StripeDelivery(
-      "charge.dispute.\(isClosed ? "closed" : "created")", id: id,
+      type, id: id,
+      [
+        "id": .string(refund), "object": .string("refund"), "amount": .integer(amount),
+        "payment_intent": .string(payment), "charge": .string("ch_\(payment)"),
+        "currency": .string(currency), "status": .string(status),
+      ])
+  }
+
+  /// A payment was an invoice's.
+  package static func invoicePayment(id: String, payment: String) -> StripeDelivery {
+    StripeDelivery(
+      "invoice_payment.paid", id: id,
+      [
+        "id": .string("inpay_\(payment)"), "object": .string("invoice_payment"),
+        "invoice": .string("in_\(payment)"), "status": .string("paid"),
+        "payment": .object([
+          "type": .string("payment_intent"), "payment_intent": .string(payment),
+        ]),
+      ])
+  }
+
+  /// - Parameters:
+  ///   - step: e.g. `funds_withdrawn`; `created` or `closed` if nil.
+  ///   - former: the status before an update.
+  package static func dispute(
+    _ step: String? = nil, id: String, payment: String, dispute: String = "du_1",
+    amount: Int64 = 1500, status: String = "needs_response", former: String? = nil,
+    isClosed: Bool = false, created: Int64 = 1_764_136_800
+  ) -> StripeDelivery {
+    StripeDelivery(
+      "charge.dispute.\(step ?? (isClosed ? "closed" : "created"))", id: id, created: created,
       [
         "id": .string(dispute), "object": .string("dispute"), "amount": .integer(amount),
         "payment_intent": .string(payment), "charge": .string("ch_\(payment)"),
         "currency": .string("usd"), "status": .string(status),
-      ])
+      ], previous: former.map { ["status": .string($0)] })
   }
 
+  /// - Parameters:
+  ///   - keys: the lookup keys of the prices of its items.
+  ///   - former: what it was before an update, as far as that changed; nil leaves `previous_attributes` out.
   package static func subscription(
     _ step: String, id: String, subscription: String = "sub_1", organization: String?,
-    lookupKey: String = "signalbox_plus", status: String = "active",
-    customer: String = "cus_1", created: Int64 = 1_764_136_800
+    keys: [String] = ["signalbox_plus"], status: String = "active",
+    customer: String = "cus_1", created: Int64 = 1_764_136_800, former: Former? = nil
   ) -> StripeDelivery {
-    let price: [String: JSONValue] = [
-      "id": .string("price_\(lookupKey)"), "lookup_key": .string(lookupKey),
-    ]
-    return StripeDelivery(
+    StripeDelivery(
       "customer.subscription.\(step)", id: id, created: created,
       [
         "id": .string(subscription), "object": .string("subscription"),
         "status": .string(status), "customer": .string(customer),
         "metadata": .object(organization.map { ["organization_id": .string($0)] } ?? [:]),
-        "items": .object([
-          "object": .string("list"), "data": .array([.object(["price": .object(price)])]),
-        ]),
-      ])
+        "items": items(keys),
+      ], previous: former?.attributes)
+  }
+
+  /// What a subscription was before an update, as far as the update changed it.
+  package struct Former: Sendable {
+    let attributes: [String: JSONValue]
+
+    package init(status: String? = nil, keys: [String]? = nil) {
+      var attributes: [String: JSONValue] = [:]
+      if let status { attributes["status"] = .string(status) }
+      if let keys { attributes["items"] = StripeDelivery.items(keys) }
+      self.attributes = attributes
+    }
+  }
+
+  /// The items of a subscription, each at a price.
+  package static func items(_ keys: [String]) -> JSONValue {
+    .object([
+      "object": .string("list"),
+      "data": .array(
+        keys.map { key in
+          .object([
+            "price": .object([
+              "id": .string("price_\(key)"), "lookup_key": .string(key),
+            ])
+          ])
+        }),
+    ])
   }
 }

@@ -35,6 +35,10 @@ package final class StripeStandIn: Sendable {
     var answers: [String: (asked: String, answer: Answer)] = [:]
     var made = 0
     var prices: [String: String] = [:]
+    /// By id: the object as it is read.
+    var subscriptions: [String: JSONValue] = [:]
+    /// Payment intents that were made for invoices.
+    var invoiced: Set<String> = []
   }
 
   fileprivate struct Answer {
@@ -67,6 +71,23 @@ package final class StripeStandIn: Sendable {
   package var requests: [Request] { state.withLock { $0.requests } }
   /// How many sessions there are: a repetition makes none.
   package var made: Int { state.withLock { $0.made } }
+
+  /// Makes a subscription that can be read, or changes it.
+  package func put(
+    subscription id: String, customer: String = "cus_1", keys: [String],
+    status: String = "active"
+  ) {
+    let object = JSONValue.object([
+      "id": .string(id), "object": .string("subscription"), "customer": .string(customer),
+      "status": .string(status), "items": StripeDelivery.items(keys), "metadata": .object([:]),
+    ])
+    state.withLock { $0.subscriptions[id] = object }
+  }
+
+  /// The payment was made for an invoice.
+  package func invoice(_ paymentIntent: String) {
+    _ = state.withLock { $0.invoiced.insert(paymentIntent) }
+  }
 
   package func fail(_ faults: Fault...) { state.withLock { $0.faults += faults } }
 
@@ -102,7 +123,7 @@ package final class StripeStandIn: Sendable {
     guard request.headers["stripe-version"]?.isEmpty == false else {
       return error(400, "invalid_request_error", "the test wants a pinned version")
     }
-    if request.method == "GET" { return prices(request, state) }
+    if request.method == "GET" { return read(request, state) }
     guard request.method == "POST",
       request.headers["content-type"] == "application/x-www-form-urlencoded"
     else { return error(400, "invalid_request_error", "Invalid request") }
@@ -130,6 +151,35 @@ package final class StripeStandIn: Sendable {
     // What fails validation is not kept (https://docs.stripe.com/api/idempotent_requests).
     if answer.status == 200 { state.answers[key] = (asked, answer) }
     return answer
+  }
+
+  private static func read(_ request: Request, _ state: State) -> Answer {
+    let prefix = "/v1/subscriptions/"
+    if request.path.hasPrefix(prefix) {
+      let id = String(request.path.dropFirst(prefix.count))
+      guard let found = state.subscriptions[id] else {
+        return error(
+          404, "invalid_request_error", "No such subscription", "resource_missing", param: "id")
+      }
+      return Answer(body: String(decoding: found.canonicalBytes(), as: UTF8.self))
+    }
+    guard request.path == "/v1/invoice_payments" else { return prices(request, state) }
+    if let unknown = unknown(
+      request.parameters, ["payment[type]", "payment[payment_intent]", "limit"])
+    {
+      return error(400, "invalid_request_error", "unknown", "parameter_unknown", param: unknown)
+    }
+    guard request.parameters["payment[type]"] == "payment_intent",
+      let payment = request.parameters["payment[payment_intent]"]
+    else {
+      return error(400, "invalid_request_error", "missing", "parameter_missing", param: "payment")
+    }
+    let found =
+      state.invoiced.contains(payment)
+      ? #"{"id":"inpay_1","object":"invoice_payment","invoice":"in_1","status":"paid"}"# : ""
+    return Answer(
+      body:
+        #"{"object":"list","data":[\#(found)],"has_more":false,"url":"/v1/invoice_payments"}"#)
   }
 
   private static func prices(_ request: Request, _ state: State) -> Answer {

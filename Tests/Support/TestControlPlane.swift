@@ -64,6 +64,8 @@ package struct TestControlPlane: Sendable {
     let mailbox = Mailbox()
     configuration.development = Development(issuer: issuer, mailbox: mailbox)
     configuration.plans = .roomy
+    // Tests that replay run at the same time; the one about too many of them has its own slots.
+    configuration.replaysAtOnce = 64
     // Tests that are not about payment put their workspaces on the plan that they need.
     configuration.allowsSelfServicePlans = true
     configuration.rateLimits = RateLimiter(isEnabled: false)
@@ -137,17 +139,19 @@ package struct TestControlPlane: Sendable {
   /// What the database keeps of a token.
   package func hash(of token: String) -> [UInt8] { hasher.hash(token) }
 
-  /// Signs somebody in with an address, as the development issuer does.
-  package func signIn(_ email: String, name: String? = nil) throws -> TestClient {
+  /// Signs somebody in with an address, as the development issuer does, for so many seconds.
+  package func signIn(
+    _ email: String, name: String? = nil, lifetime: Int64 = 3600
+  ) throws -> TestClient {
     let token = try issuer.issue(
-      email: email, name: name, at: Timestamp.now.microseconds / 1_000_000, lifetime: 3600)
+      email: email, name: name, at: Timestamp.now.seconds, lifetime: lifetime)
     return client.with(token: token)
   }
 
   /// A token of the development issuer that was good until an hour ago.
   package func expiredToken(_ email: String) throws -> String {
     try issuer.issue(
-      email: email, name: nil, at: Timestamp.now.microseconds / 1_000_000 - 7200, lifetime: 3600)
+      email: email, name: nil, at: Timestamp.now.seconds - 7200, lifetime: 3600)
   }
 
   /// Asks the command handler directly, past everything that HTTP checks.

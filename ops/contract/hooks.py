@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import re
+import unicodedata
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -366,14 +367,24 @@ def _sign_as_stripe(case, kwargs):
 
 def _fresh_name(name):
     """A slug is given once, and so is the one that is made from a name."""
+    if isinstance(name, str) and not _is_plain(name):
+        name = f"Müller {STAGE.next()}"
     if isinstance(name, str) and name in used_names and len(name) < 30:
         name = f"{name}-{STAGE.next()}"
     used_names.add(name)
     return name
 
 
+def _is_plain(name):
+    """Whether all of it are letters, digits, punctuation, symbols and spaces: what else a name may have, a pattern cannot say."""
+    return name.strip() != "" and all(unicodedata.category(character)[0] in "LNPS" or character == " " for character in name) \
+        and not any(character in "\u115f\u1160\u2800\u3164\uffa0" for character in name)
+
+
 def _fresh_address(address):
-    """Nobody is invited twice."""
+    """Nobody is invited twice. Which letters an address may have, a pattern cannot say."""
+    if not address.isascii():
+        address = STAGE.address("jürgen")
     if address.lower() in used_names:
         address = STAGE.address("somebody")
     used_names.add(address.lower())

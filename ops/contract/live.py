@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Starts a server with a database of its own, and runs the contract's checks against it.
 
-usage: live.py BINARY [--long] [--seed N]
+usage: live.py BINARY [--boundaries] [--long] [--seed N]
+
+`--boundaries` runs the boundary run alone, whole; without it a sample of it follows the checks of run.py.
 
 Everything it makes is removed when it ends.
 """
@@ -136,9 +138,15 @@ def main():
         try:
             wait_until_ready(base_url, server)
             gateway = Person(base_url, token).send("POST", "/v1/platform/gateway-tokens", {"name": "Contract"})
-            status = subprocess.run(
-                [sys.executable, str(HERE / "run.py"), base_url, *options],
-                env=environment | {"SIGNALBOX_TOKEN": token, "SIGNALBOX_SCANNING_KEY": pem}, check=False).returncode
+            known = environment | {"SIGNALBOX_TOKEN": token, "SIGNALBOX_SCANNING_KEY": pem}
+            runs = [["run.py", base_url, *options], ["boundaries.py", base_url]]
+            if "--boundaries" in options:
+                runs = [["boundaries.py", base_url, "--long"]]
+            status = 0
+            for script, *arguments in runs:
+                status |= subprocess.run([sys.executable, str(HERE / script), *arguments], env=known, check=False).returncode
+            if server.poll() is not None:
+                status = print(f"the server has ended with {server.returncode}") or 1
         finally:
             server.terminate()
             try:

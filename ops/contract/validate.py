@@ -220,6 +220,34 @@ def example_findings(operation):
             yield f"a body of {name} has no example"
 
 
+def bound_findings(operation):
+    """A number that is sent has a smallest and a largest value, so that arithmetic on it has an end."""
+    for parameter in operation.parameters.values():
+        yield from _unbounded(operation.contract, parameter.get("schema", {}), parameter["name"])
+    for media in (operation.body or {}).get("content", {}).values():
+        yield from _unbounded(operation.contract, media["schema"], "the body")
+
+
+def _unbounded(contract, schema, place):
+    schema = contract.at(schema)
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    if "number" in types or "integer" in types and "const" not in schema and "enum" not in schema:
+        if "minimum" not in schema:
+            yield f"{place}: an integer has no minimum"
+        # What is larger may count as the largest.
+        if "maximum" not in schema and "x-coerced-to" not in schema:
+            yield f"{place}: an integer has no maximum"
+    for name, member in schema.get("properties", {}).items():
+        yield from _unbounded(contract, member, f"{place}/{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from _unbounded(contract, schema[key], f"{place}/*")
+    for kind in ("oneOf", "anyOf", "allOf"):
+        for one in schema.get(kind, []):
+            yield from _unbounded(contract, one, place)
+
+
 def _has_example(contract, media):
     schemas = [contract.at(media["schema"])]
     schemas += map(contract.at, schemas[0].get("oneOf", []))
@@ -281,7 +309,7 @@ def main(arguments):
     if not findings:
         findings += schema_findings(contract)
         for operation in contract.operations():
-            for rule in (operation_findings, response_findings, example_findings):
+            for rule in (operation_findings, response_findings, example_findings, bound_findings):
                 findings += (f"{operation.label}: {finding}" for finding in rule(operation))
     for finding in findings:
         print(finding)

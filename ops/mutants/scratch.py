@@ -86,9 +86,12 @@ class Scratch:
         environment = {name: value for name, value in os.environ.items() if name != "SIGNALBOX_MUTANT"}
         if mutation:
             environment["SIGNALBOX_MUTANT"] = mutation
-        command = ["timeout", "-k", "10", str(patience), "swift", "test", "--skip-build", "--filter", tests]
+        # The test bundle itself: `swift test` takes seconds to find out that there is nothing to build.
+        (bundle,) = (self.path / ".build/debug").glob("*PackageTests.xctest")
+        command = ["timeout", "-k", "10", str(patience), str(bundle), "--testing-library", "swift-testing",
+                   "--filter", tests]
         run = subprocess.run(self.prefix + command, cwd=self.path, env=environment, capture_output=True)
-        text = (run.stdout + run.stderr).decode(errors="replace")
+        text = re.sub(r"\x1b\[[0-9;]*m", "", (run.stdout + run.stderr).decode(errors="replace"))
         ran = re.search(r"Test run with (\d+) tests?", text)
         if run.returncode == 0:
             outcome = "passed" if ran and int(ran.group(1)) > 0 else "unclear"
@@ -96,7 +99,7 @@ class Scratch:
             outcome = "timed out"
         elif re.search(r"^✘", text, re.MULTILINE):
             outcome = "failed"
-        elif re.search(r"Fatal error|unexpected signal|Crash", text):
+        elif run.returncode < 0 or run.returncode > 128:
             outcome = "crashed"
         else:
             outcome = "unclear"

@@ -27,13 +27,13 @@ extension APIKey {
 
 /// The body of `POST …/api-keys`.
 struct CreateAPIKeyPayload {
-  let name: String
+  let name: ExactText
   let expiresAt: Timestamp?
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer, now: Timestamp) throws {
     let reader = try PayloadReader(body)
-    let name = reader.string("name", .name)
+    let name = reader.exactText("name", .name)
     expiresAt = reader.optionalFuture("expires_at", after: now)
     try reader.finish()
     guard let name else { throw Problem(.invalidRequest) }
@@ -43,13 +43,13 @@ struct CreateAPIKeyPayload {
 
 /// The body of `PATCH …/api-keys/{key}`: a merge patch (RFC 7396). An expiry that has passed means now.
 struct ChangeAPIKeyPayload {
-  let name: String?
+  let name: ExactText?
   let expiresAt: Timestamp??
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    name = reader.replacement("name", reader.stringChange("name", .name))
+    name = reader.replacement("name", reader.exactTextChange("name", .name))
     expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }

@@ -82,8 +82,8 @@ extension APIKeyRow {
       expiresAt, revokedAt, revokedReason, byKind, byID, version, createdAt, updatedAt
     ) = try row.decode(
       (
-        UUID, UUID, UUID, String, String, [UInt8], String, UUID?, UUID?, TimestampTZ?,
-        TimestampTZ?, String?, Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ
+        UUID, UUID, UUID, ExactText, String, [UInt8], String, UUID?, UUID?, TimestampTZ?,
+        TimestampTZ?, ExactText?, Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ
       ).self)
     guard let environment = Project.Environment.allCases.first(where: { $0.apiKeyPrefix == prefix })
     else { throw PostgresError(.misuse, reason: "key \(id) has a prefix of no environment") }

@@ -74,7 +74,7 @@ extension PersonalAccessTokenRow {
     let (id, userID, name, hash, lastFour, expiresAt, revokedAt, version, createdAt) =
       try row.decode(
         (
-          UUID, UUID, String, [UInt8], String, TimestampTZ?, TimestampTZ?, Int64, TimestampTZ
+          UUID, UUID, ExactText, [UInt8], String, TimestampTZ?, TimestampTZ?, Int64, TimestampTZ
         ).self)
     self.init(
       id: PersonalAccessTokenID(id), userID: UserID(userID),

@@ -99,8 +99,13 @@ package struct UserDirectory: Sendable {
       self.hasIdentityHash = hasIdentityHash
     }
 
+    private static func isSame(_ known: String?, _ told: String?) -> Bool {
+      guard let known, let told else { return known == nil && told == nil }
+      return known.isExactly(told)
+    }
+
     func isUpToDate(with identity: VerifiedIdentity) -> Bool {
-      email == identity.email && name == identity.name && hasIdentityHash
+      Self.isSame(email, identity.email) && Self.isSame(name, identity.name) && hasIdentityHash
     }
   }
 }

@@ -42,23 +42,6 @@ extension AuditEventTable.Filter {
   }
 }
 
-extension Actor {
-  /// The uuid in an actor's external id, of whatever kind; nil when it is none.
-  fileprivate static func uuid(_ text: String) -> UUID? {
-    UserID(text)?.uuid ?? ServiceTokenID(text)?.uuid ?? TypeID<GatewayToken>(text)?.uuid
-  }
-}
-
-extension Entity {
-  /// The uuid in an entity's external id, of whatever kind; nil when it is none.
-  fileprivate static func uuid(_ text: String) -> UUID? {
-    OrganizationID(text)?.uuid ?? UserID(text)?.uuid ?? ProjectID(text)?.uuid
-      ?? InvitationID(text)?.uuid ?? ServiceTokenID(text)?.uuid
-      ?? PersonalAccessTokenID(text)?.uuid ?? APIKeyID(text)?.uuid ?? RuleID(text)?.uuid
-      ?? ProviderKeyID(text)?.uuid ?? CreditPurchaseID(text)?.uuid
-  }
-}
-
 extension AuditEventRow {
   /// The audit event as callers see it.
   ///

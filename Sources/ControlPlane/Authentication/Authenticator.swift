@@ -8,6 +8,11 @@ import Postgres
 
 /// Finds out who sends a request, by whichever kind of token they show.
 package struct Authenticator: Sendable {
+  /// How long a failure is held back once its address has failed too often. Only failures wait.
+  private static let pauseAfterFailures: Duration = .milliseconds(100)
+  /// How many unknown tokens of such addresses are looked up at a time.
+  private static let maxLookups = 4
+
   private let reads: TableReads
   private let hasher: TokenHasher
   private let identities: IdentityVerifier
@@ -15,6 +20,7 @@ package struct Authenticator: Sendable {
   private let serviceTokenUses: ServiceTokenUses
   private let limiter: RateLimiter
   private let knownGateways: KnownGateways
+  private let lookups = Turnstile(places: maxLookups)
 
   init(
     reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory,
@@ -32,17 +38,20 @@ package struct Authenticator: Sendable {
   /// A read settles first, so that a token revoked a moment ago, on whatever replica, is refused. A change goes by what
   /// this process knows: its ``Premise``s are checked again inside the transaction, where nothing can happen any more.
   ///
-  /// - Throws: a ``Problem`` of 401; 429 when the caller's address failed too often; or 503 when whoever vouches for
-  ///   the caller cannot be asked.
+  /// A good token is never refused for the failures of others at its address: they may be behind the same proxy. Only
+  /// failures are counted, and once there were too many, each further one waits for a moment and gets 429.
+  ///
+  /// - Throws: a ``Problem`` of 401; 429 for a failure when the caller's address failed too often; or 503 when the
+  ///   identity provider that vouches for the caller cannot be asked.
   func principal(
     _ request: Request, _ context: some ExchangeContext, settling: Bool
   ) async throws -> Principal {
-    let address = context.exchange.clientAddress
-    try context.exchange.require(limiter.admitsAttempt(address: address))
     do {
       return try await authenticated(request, context, settling: settling)
     } catch let problem as Problem where problem.kind == .unauthenticated {
-      try context.exchange.require(limiter.failedAttempt(address: address))
+      let decision = limiter.failedAttempt(address: context.exchange.clientAddress)
+      if decision?.isAllowed == false { try await Task.sleep(for: Self.pauseAfterFailures) }
+      try context.exchange.require(decision)
       throw problem
     }
   }
@@ -60,8 +69,18 @@ package struct Authenticator: Sendable {
     let now = Timestamp.now
     var found: Known<Credential>? = reads.remembered(key)
     if let known = found, !isGood(known.value, hash, now) { found = nil }
-    if found == nil, let credential = try await find(token.value, hash, reads, now) {
-      found = reads.remember(credential, about: credential.kind.topic, for: key)
+    if found == nil {
+      // A token that is not known yet may be good, whatever its address did before. Where many failed, few are looked up
+      // at a time, so that guessing does not keep the database from everybody else.
+      let mustQueue =
+        limiter.admitsAttempt(address: context.exchange.clientAddress)?.isAllowed == false
+      let credential =
+        mustQueue
+        ? try await lookups.pass { try await find(token.value, hash, reads, now) }
+        : try await find(token.value, hash, reads, now)
+      if let credential {
+        found = reads.remember(credential, about: credential.kind.topic, for: key)
+      }
     }
     guard let found, isGood(found.value, hash, now) else {
       if TokenFormat.gateway.matches(token.value) { knownGateways.forget(token.value) }

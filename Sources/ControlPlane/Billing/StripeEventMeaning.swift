@@ -20,17 +20,26 @@ enum StripeEventMeaning: Equatable {
     case .refund(let refund):
       self =
         refund.isOfInvoice
-        ? .nothing("the charge paid an invoice, and no credits")
+        ? .nothing(Self.ofInvoice)
         : .ofPayment(
           .refund(paymentID: refund.paymentID, refunded: refund.refunded),
           currency: refund.currency)
-    case .dispute(let dispute, let isClosed): self.init(dispute, isClosed: isClosed)
+    case .singleRefund(let refund):
+      self = .ofPayment(
+        .recordRefund(
+          paymentID: refund.paymentID, refundID: refund.id, amount: refund.amount,
+          hasFailed: refund.hasFailed), currency: refund.currency)
+    case .dispute(let dispute, let step): self.init(dispute, step, event)
+    case .invoicePayment: self = .nothing(Self.ofInvoice)
     case .subscription(let subscription, let step):
       self.init(subscription, step, event, settings)
     case .other: self = .nothing("nothing depends on events of this type")
     case .unreadable(let reason): self = .impossible(reason)
     }
   }
+
+  /// Why nothing is done about a payment that is known to be a subscription's.
+  static let ofInvoice = "the payment was for an invoice, and bought no credits"
 
   // MARK: Checkout
 
@@ -115,27 +124,47 @@ enum StripeEventMeaning: Equatable {
 
   // MARK: Disputes
 
-  private init(_ dispute: Dispute, isClosed: Bool) {
-    guard !dispute.isInquiry else {
-      self = .nothing("an inquiry withdraws nothing")
-      return
+  /// The newest fact counts. What the status says of facts of the same second is ordered: money that is away, the end of
+  /// the dispute, money that came back.
+  private enum DisputeRank: Int64 {
+    case open, closed, reinstated
+  }
+
+  private init(_ dispute: Dispute, _ step: Dispute.Step, _ event: StripeEvent) {
+    func open(at time: Int64) -> StripeEventMeaning {
+      .ofPayment(
+        .openDispute(
+          paymentID: dispute.paymentID, disputeID: dispute.id, amount: dispute.amount,
+          .init(time: time, rank: DisputeRank.open.rawValue, source: event.id)),
+        currency: dispute.currency)
     }
-    func close(_ outcome: CreditPurchase.Dispute.Outcome) -> StripeEventMeaning {
+    func close(
+      _ outcome: CreditPurchase.Dispute.Outcome, _ rank: DisputeRank = .closed
+    ) -> StripeEventMeaning {
       .ofPayment(
         .closeDispute(
           paymentID: dispute.paymentID, disputeID: dispute.id, amount: dispute.amount,
-          outcome: outcome), currency: dispute.currency)
-    }
-    switch (dispute.status, isClosed) {
-    case (_, false):
-      self = .ofPayment(
-        .openDispute(
-          paymentID: dispute.paymentID, disputeID: dispute.id, amount: dispute.amount),
+          outcome: outcome, .init(time: event.created, rank: rank.rawValue, source: event.id)),
         currency: dispute.currency)
+    }
+    switch (step, dispute.status) {
+    case (.reinstated, _): self = close(.won, .reinstated)
     // What was paid back instead is told by the charge.
-    case ("won", true), ("charge_refunded", true), ("prevented", true): self = close(.won)
-    case ("lost", true): self = close(.lost)
-    default: self = .impossible("a dispute was closed with the status \(dispute.status)")
+    case (.closed, "won"), (.closed, "charge_refunded"), (.closed, "prevented"),
+      (.updated, "won"), (.updated, "charge_refunded"), (.updated, "prevented"):
+      self = close(.won)
+    case (.closed, "lost"), (.updated, "lost"), (.withdrawn, "lost"): self = close(.lost)
+    // The money goes, whatever the dispute was before.
+    case (.withdrawn, _): self = open(at: event.created)
+    case (_, let status) where Dispute.isInquiry(status):
+      self = .nothing("an inquiry withdraws nothing")
+    case (.closed, let status):
+      self = .impossible("a dispute was closed with the status \(status)")
+    case (.updated(from: let former?), _) where Dispute.isInquiry(former):
+      self = open(at: event.created)
+    // Evidence was handed in, say. It matters only if nothing else was heard of the dispute.
+    case (.updated, _): self = open(at: 0)
+    case (.created, _): self = open(at: event.created)
     }
   }
 
@@ -146,25 +175,27 @@ enum StripeEventMeaning: Equatable {
     _ settings: StripeSettings
   ) {
     let tier: PlanTier?
-    switch (subscription.status, step) {
-    case (_, .deleted), ("canceled", _), ("unpaid", _), ("incomplete", _),
-      ("incomplete_expired", _), ("paused", _):
-      tier = nil
-    // Until Stripe has given up on a payment the plan stays.
-    case ("active", _), ("trialing", _), ("past_due", _):
-      guard let price = subscription.price, let found = settings.tier(for: price) else {
-        let name = subscription.price?.id ?? "(none)"
-        self = .impossible("the price \(name) is no plan's")
-        return
-      }
-      tier = found
-    default:
-      self = .impossible("the status \(subscription.status) is not known")
+    do throws(Unusable) {
+      tier = step == .deleted ? nil : try settings.tier(paidBy: subscription)
+    } catch {
+      self = .impossible(error.reason)
       return
     }
+    let rank: SubscriptionRank =
+      switch step {
+      case .created: .created
+      case .updated: .updated
+      case .deleted: .deleted
+      }
+    let update =
+      step == .updated
+      ? Billing.Update(
+        source: event.id, before: subscription.conditionBefore, after: subscription.condition,
+        planTier: tier) : nil
     let command = BillingCommand.subscription(
       subscription.id, customerID: subscription.customer, planTier: tier,
-      Billing.Place(time: event.created, rank: step.rawValue, source: event.id))
+      .init(time: event.created, rank: rank.rawValue, source: event.id), update,
+      ifUnclear: settings.client == nil ? .decideByName : .refuse)
     guard let reference = subscription.metadata["organization_id"] else {
       self = .ofSubscription(
         command, subscription: subscription.id, customer: subscription.customer)
@@ -177,6 +208,30 @@ enum StripeEventMeaning: Equatable {
     self = .commands([.billing(command)], in: organization)
   }
 
+  /// What a subscription is now, as it was read because the updates of a second left that open. It was read after that
+  /// second, and so counts for more than each of its updates.
+  ///
+  /// - Throws: why it pays for no plan that is known.
+  static func read(
+    _ subscription: Subscription, because event: StripeEvent, _ settings: StripeSettings
+  ) throws(Unusable) -> BillingCommand {
+    .subscription(
+      subscription.id, customerID: subscription.customer,
+      planTier: try settings.tier(paidBy: subscription),
+      .init(
+        time: event.created, rank: SubscriptionRank.read.rawValue, source: event.id))
+  }
+
+  /// The order of facts about a subscription in the same second.
+  private enum SubscriptionRank: Int64 {
+    case created, updated, read, deleted
+  }
+
+  /// Something is asked for that is not set up here.
+  struct Unusable: Error {
+    let reason: String
+  }
+
   /// The organization, where the event says it.
   var organization: OrganizationID? {
     if case .commands(_, let organization) = self { organization } else { nil }
@@ -186,4 +241,27 @@ enum StripeEventMeaning: Equatable {
 extension CreditPackage {
   /// What it costs, as payment providers count.
   var cents: Int64 { price / 10_000 }
+}
+
+extension StripeSettings {
+  /// The plan that a subscription pays for; nil when it pays for nothing (any more).
+  fileprivate func tier(
+    paidBy subscription: Subscription
+  ) throws(StripeEventMeaning.Unusable) -> PlanTier? {
+    switch subscription.status {
+    case "canceled", "unpaid", "incomplete", "incomplete_expired", "paused": return nil
+    // Until Stripe has given up on a payment the plan stays.
+    case "active", "trialing", "past_due": break
+    default:
+      throw .init(reason: "the status \(subscription.status) is not known")
+    }
+    if let found = tier(for: subscription.prices.all) { return found }
+    let names = subscription.prices.all.prefix(5).map(\.id).joined(separator: ", ")
+    let more = subscription.prices.isWhole ? "" : ", and not all items are told"
+    switch subscription.prices.all.count {
+    case 0: throw .init(reason: "no price is told\(more)")
+    case 1: throw .init(reason: "the price \(names) is no plan's\(more)")
+    default: throw .init(reason: "none of the prices \(names) is a plan's\(more)")
+    }
+  }
 }

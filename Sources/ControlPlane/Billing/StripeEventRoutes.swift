@@ -66,10 +66,9 @@ struct StripeEventRoutes: RouteGroup {
       object.set("resource", row.with(status, reason).json)
       return .json(object.bytes())
     }
-    // Whatever the age: whoever asks for it knows that something has changed.
     _ = try await processor.attempt(
       kept.event(), from: CommandOrigin(requestID: context.requestID), attempts: kept.attempts,
-      deadline: context.deadline)
+      age: kept.age, isAskedFor: true, deadline: context.deadline)
     return .json(try await self.row(context, reads).json.bytes())
   }
 

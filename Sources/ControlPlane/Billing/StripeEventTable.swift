@@ -74,7 +74,8 @@ enum StripeEventTable {
     "SELECT status FROM stripe_events WHERE event_id = \(id)"
   }
 
-  /// What became of a try. What is applied stays so, whoever comes too late with something else.
+  /// What became of a try. What is applied stays so, whatever a slower try says, and what is ignored stays so unless it
+  /// takes effect after all.
   static func settle(
     _ id: String, _ status: StripeEventRow.Status, of organization: OrganizationID?,
     because reason: String?, retryIn delay: Duration?
@@ -84,17 +85,57 @@ enum StripeEventTable {
     organization_id = coalesce(\(organization?.uuid), organization_id), reason = \(reason), \
     retry_at = now() + \(delay?.components.seconds)::bigint * interval '1 second', \
     updated_at = now() \
-    WHERE event_id = \(id) AND status NOT IN ('applied', 'ignored')
+    WHERE event_id = \(id) AND status <> 'applied' \
+    AND (status <> 'ignored' OR \(status.rawValue) = 'applied')
     """
   }
 
-  /// Takes those in hand that wait for something about a subject.
+  /// Takes those in hand that wait for something about a subject, and those about a payment that were given up: they
+  /// waited longer than others do, and it has come.
   static func takeWaiting(for subject: String, besides id: String) -> Query {
     """
-    UPDATE stripe_events SET retry_at = now() + \(fragment: lease) WHERE event_id IN ( \
-    SELECT event_id FROM stripe_events WHERE subject = \(subject) AND event_id <> \(id) \
-    AND status IN ('received', 'parked') ORDER BY event_id FOR UPDATE) \
-    RETURNING \(fragment: stored)
+    UPDATE stripe_events SET retry_at = now() + \(fragment: lease), \
+    status = CASE WHEN status IN ('received', 'parked') THEN status ELSE 'received' END \
+    WHERE event_id IN (SELECT event_id FROM stripe_events \
+    WHERE subject = \(subject) AND event_id <> \(id) AND (status IN ('received', 'parked') \
+    OR status IN ('ignored', 'failed') AND (type LIKE 'charge.%' OR type LIKE 'refund.%')) \
+    ORDER BY event_id FOR UPDATE) RETURNING \(fragment: stored)
+    """
+  }
+
+  /// Purchases of a payment that were told and have not been carried out.
+  static func openCheckouts(about subject: String) -> Query {
+    """
+    SELECT event_id FROM stripe_events WHERE subject = \(subject) \
+    AND type LIKE 'checkout.session.%' AND status IN ('received', 'parked', 'failed') LIMIT 1
+    """
+  }
+
+  /// An event that says of a payment that it was an invoice's.
+  static func invoices(of payment: String) -> Query {
+    """
+    SELECT event_id FROM stripe_events WHERE subject = \(payment) \
+    AND payload->'data'->'object' ? 'invoice' LIMIT 1
+    """
+  }
+
+  /// Deletes events that are done with, some at a time. Nothing depends on them any more: what they told is in the log,
+  /// and one that came again would change nothing.
+  ///
+  /// Those stay about whose payment or subscription another event is still open, and the newest that says whose a
+  /// subscription is.
+  static func deleteFinished(olderThan age: Duration, limit: Int64) -> Query {
+    """
+    DELETE FROM stripe_events WHERE event_id IN (SELECT event_id FROM stripe_events AS old \
+    WHERE status IN ('applied', 'ignored') \
+    AND updated_at < now() - \(age.components.seconds)::bigint * interval '1 second' \
+    AND NOT EXISTS (SELECT FROM stripe_events AS open WHERE open.subject = old.subject \
+    AND open.status IN ('received', 'parked', 'failed')) \
+    AND (old.organization_id IS NULL OR old.subject NOT LIKE 'sub\\_%' OR EXISTS ( \
+    SELECT FROM stripe_events AS newer WHERE newer.subject = old.subject \
+    AND newer.organization_id = old.organization_id \
+    AND (newer.received_at, newer.event_id) > (old.received_at, old.event_id))) \
+    ORDER BY updated_at LIMIT \(limit) FOR UPDATE SKIP LOCKED)
     """
   }
 

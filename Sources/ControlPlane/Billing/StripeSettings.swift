@@ -18,8 +18,14 @@ package struct StripeSettings: Sendable {
   /// E.g. `signalbox_plus`.
   static func lookupKey(of tier: PlanTier) -> String { "signalbox_\(tier.rawValue)" }
 
-  /// The plan that is sold at a price; nil when it is something else's.
-  func tier(for price: Subscription.Price) -> PlanTier? {
+  /// The largest of the plans that are sold at some of the prices; nil when all of them are something else's. What is sold
+  /// beside a plan is an item of the same subscription, in any order.
+  func tier(for prices: [Subscription.Price]) -> PlanTier? {
+    let tiers = prices.compactMap(tier(for:))
+    return PlanTier.allCases.last { tiers.contains($0) }
+  }
+
+  private func tier(for price: Subscription.Price) -> PlanTier? {
     if let configured = prices.first(where: { $0.value == price.id }) { return configured.key }
     return PlanTier.allCases.first {
       $0 != .free && prices[$0] == nil && Self.lookupKey(of: $0) == price.lookupKey

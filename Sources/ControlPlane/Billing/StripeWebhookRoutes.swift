@@ -45,7 +45,7 @@ struct StripeWebhookRoutes: RouteGroup {
   }
 
   func add(to router: APIRouter) {
-    router.takes(BodyRules(maximum: Self.largestBody), at: Self.path)
+    router.takes(BodyRules(maximum: Self.largestBody, isWithoutToken: true), at: Self.path)
     router.post("\(Self.path)", use: receive)
   }
 

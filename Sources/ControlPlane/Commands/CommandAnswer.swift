@@ -55,7 +55,9 @@ struct UnrenderedOutcome: Sendable {
       var item = JSONObject()
       item.set("type", type(of: event.payload).type)
       item.set("schema_version", Int64(type(of: event.payload).schemaVersion))
-      item.set("payload", try CanonicalJSONEncoder().encodeObject(event.payload))
+      let shown = try ShownPayload(of: event)
+      item.set("payload", shown.payload)
+      item.set("redacted", shown.redacted)
       appended.append(item)
     }
     var body = JSONObject()

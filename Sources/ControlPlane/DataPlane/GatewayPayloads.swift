@@ -10,7 +10,7 @@ struct AcknowledgementPayload {
   init(_ body: ByteBuffer) throws {
     let positions: ClosedRange<Int64> = 1...QueryReader.largestInteger
     let reader = try PayloadReader(body)
-    let name = reader.string("gateway", TextRules(1...100))
+    let name = reader.exactText("gateway", TextRules(1...100))
     let position = reader.integer("position", positions)
     var refusal: GatewayReport.Refusal?
     if let refused = reader.optionalObject("refused") {

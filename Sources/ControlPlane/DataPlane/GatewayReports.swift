@@ -13,7 +13,7 @@ struct GatewayReport: Sendable {
   }
 
   /// Names the instance among those that share a token.
-  let name: String
+  let name: ExactText
   let position: Int64
   /// What it was told, and does not run.
   let refusal: Refusal?
@@ -23,7 +23,7 @@ struct GatewayReport: Sendable {
 final class GatewayReports: Service {
   private struct Instance: Hashable {
     let tokenID: GatewayTokenID
-    let name: String
+    let name: ExactText
   }
 
   private static let interval: Duration = .milliseconds(100)

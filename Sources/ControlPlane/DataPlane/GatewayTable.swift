@@ -43,7 +43,7 @@ enum GatewayTable {
 extension GatewayRow {
   init(_ row: Row) throws(PostgresError) {
     let (tokenID, name, position, refusedPosition, reason, seenAt) = try row.decode(
-      (UUID, String, Int64, Int64?, String?, TimestampTZ).self)
+      (UUID, ExactText, Int64, Int64?, String?, TimestampTZ).self)
     var refusal: GatewayReport.Refusal?
     if let refusedPosition, let reason {
       refusal = .init(position: refusedPosition, reason: reason)

@@ -5,9 +5,14 @@ package import Mail
 package struct Development: Sendable {
   package let issuer: LocalIssuer
   package let mailbox: Mailbox
+  /// Whether requests may name any host, not only this machine.
+  package let acceptsAnyHost: Bool
 
-  package init(issuer: LocalIssuer, mailbox: Mailbox = Mailbox()) {
+  package init(
+    issuer: LocalIssuer, mailbox: Mailbox = Mailbox(), acceptsAnyHost: Bool = false
+  ) {
     self.issuer = issuer
     self.mailbox = mailbox
+    self.acceptsAnyHost = acceptsAnyHost
   }
 }

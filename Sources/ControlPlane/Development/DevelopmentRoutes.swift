@@ -11,11 +11,24 @@ struct DevelopmentRoutes: RouteGroup {
   let development: Development
 
   func add(to router: APIRouter) {
-    router.post("/v1/dev/tokens", use: createToken)
+    let tokens = "/v1/dev/tokens"
+    router.takes(BodyRules(maximum: 64 << 10, isWithoutToken: true), at: tokens)
+    router.post("\(tokens)", use: createToken)
     router.get("/v1/dev/mailbox", use: mailbox)
   }
 
+  /// A page from elsewhere can have a browser call this server under a name of its own that leads here (DNS rebinding).
+  /// Its requests say that name, and are refused.
+  private func requireExpectedHost(_ request: Request) throws(Problem) {
+    guard development.acceptsAnyHost || LocalHost.isLocal(authority: request.head.authority ?? "")
+    else {
+      throw Problem(
+        .forbidden, "development endpoints answer requests to localhost only; Host names another")
+    }
+  }
+
   private func createToken(request: Request, context: APIContext) async throws -> Reply {
+    try requireExpectedHost(request)
     try QueryReader(request).finish()
     let payload = try DevelopmentTokenPayload(context.body)
     let token = try development.issuer.issue(
@@ -25,6 +38,7 @@ struct DevelopmentRoutes: RouteGroup {
   }
 
   private func mailbox(request: Request, context: APIContext) async throws -> Reply {
+    try requireExpectedHost(request)
     try QueryReader(request).finish()
     return .json(development.mailbox.messages.mailboxJSON.bytes())
   }

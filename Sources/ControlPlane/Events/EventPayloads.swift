@@ -19,7 +19,7 @@ enum EventPayloads {
 }
 
 extension RecordedEvent {
-  /// The event as it is listed, streamed, and sent to webhooks.
+  /// The event as it is listed, streamed, and sent to webhooks: without what may only be stored.
   func json() throws -> JSONObject {
     var object = JSONObject()
     object.set("position", position)
@@ -31,7 +31,9 @@ extension RecordedEvent {
     object.set("actor", Actor.Kind(rawValue: actorKind).map { Actor(kind: $0, id: actorID).json() })
     object.set("request_id", requestID)
     object.set("command_id", causationID.lowercased)
-    object.set("payload", try JSONObject(parsing: payload))
+    let shown = try ShownPayload(of: self)
+    object.set("payload", shown.payload)
+    object.set("redacted", shown.redacted)
     object.set("previous_hash", previousHash.hexadecimal)
     object.set("hash", hash.hexadecimal)
     return object

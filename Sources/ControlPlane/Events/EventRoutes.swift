@@ -26,7 +26,9 @@ struct EventRoutes: RouteGroup {
     let limit = query.limit()
     try query.finish()
     let rows = try await member.reads.rows(
-      EventLog.events(of: member.organizationID.uuid, after: after, limit: Int64(limit)))
+      EventLog.events(
+        of: member.organizationID.uuid, after: after, limit: Int64(limit),
+        types: member.readableEventTypes))
     return try EventPayloads.page(rows.map { try RecordedEvent($0) }, after: after)
   }
 
@@ -38,10 +40,12 @@ struct EventRoutes: RouteGroup {
     // Every workspace has events: whoever sees none sees nothing of it.
     let first = EventLog.events(of: member.organizationID.uuid, after: 0, limit: 1)
     guard try await !member.reads.rows(first).isEmpty else { throw Problem(.notFound) }
-    // What a client saw last goes before where it once began. What is no position is ahead of all.
-    let cursor = request.headers[.lastEventID].map { Int64($0).map { max($0, 0) } ?? .max } ?? after
+    // What a client saw last goes before where it once began. Anything but a position begins with a reset, as a position
+    // ahead of the log does: sending everything instead would look like a stream that goes on.
+    let cursor = request.headers[.lastEventID].map { max(Int64($0) ?? -1, -1) } ?? after
+    let place = try services.limiter.openStream(of: member.principal.id)
     let stream = EventStream(
-      live: live, organizationID: member.organizationID, cursor: cursor,
+      live: live, organizationID: member.organizationID, cursor: cursor < 0 ? .max : cursor,
       head: member.reads.position
     ) { [services] in
       try await services.authorizer.member(
@@ -55,6 +59,7 @@ struct EventRoutes: RouteGroup {
         .accelBuffering: "no",
       ],
       body: ResponseBody { [live] writer in
+        defer { place?.close() }
         try await withGracefulShutdownHandler {
           try await stream.write(to: &writer)
         } onGracefulShutdown: {

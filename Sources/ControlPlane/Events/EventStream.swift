@@ -1,5 +1,5 @@
 import ConfigurationFeed
-package import Domain
+import Domain
 import EventStore
 import FoundationEssentials
 import Hummingbird
@@ -106,31 +106,15 @@ extension RecordedEvent {
 }
 
 extension Membership {
-  /// Whether they may read what an event happened to. One that this program does not know is for owners, who may read all.
+  /// The types of events that they may read; nil when they may read all.
+  var readableEventTypes: [String]? { role.flatMap { WorkspaceEvent.types(readableBy: $0) } }
+
+  /// Whether they may read what an event happened to. An event that this program does not know is for owners, who may read all.
   fileprivate func maySee(_ event: RecordedEvent) -> Bool {
     guard let role else { return true }
-    guard let known = try? WorkspaceEvent(event) else { return role == .owner }
-    return role.may(known.entity(in: organizationID).kind.permissionToRead)
-  }
-}
-
-extension Entity.Kind {
-  /// What somebody needs to read entities of this kind.
-  package var permissionToRead: Permission {
-    switch self {
-    case .organization: .organizationRead
-    case .member: .memberRead
-    case .invitation: .invitationRead
-    case .serviceToken: .serviceTokenRead
-    case .project: .projectRead
-    case .rule, .ruleSet: .ruleRead
-    case .apiKey: .apiKeyRead
-    case .providerKey: .providerKeyRead
-    case .webhookEndpoint: .webhookRead
-    case .credits, .creditPurchase: .creditsRead
-    case .usage: .usageRead
-    // In no workspace's log.
-    case .account, .personalAccessToken, .gatewayToken: .eventRead
+    guard let permission = WorkspaceEvent.permissionToRead(eventOfType: event.type) else {
+      return role == .owner
     }
+    return role.may(permission)
   }
 }

@@ -20,13 +20,13 @@ extension GatewayToken {
 
 /// The body of `POST /v1/platform/gateway-tokens`.
 struct CreateGatewayTokenPayload {
-  let name: String
+  let name: ExactText
   let expiresAt: Timestamp?
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer, now: Timestamp) throws {
     let reader = try PayloadReader(body)
-    let name = reader.string("name", .name)
+    let name = reader.exactText("name", .name)
     expiresAt = reader.optionalFuture("expires_at", after: now)
     try reader.finish()
     guard let name else { throw Problem(.invalidRequest) }

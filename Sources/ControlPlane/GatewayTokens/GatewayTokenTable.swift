@@ -83,7 +83,7 @@ extension GatewayTokenRow {
     let (id, name, hash, lastFour, expiresAt, revokedAt, byKind, byID, version, createdAt) =
       try row.decode(
         (
-          UUID, String, [UInt8], String, TimestampTZ?, TimestampTZ?, Actor.Kind, UUID?, Int64,
+          UUID, ExactText, [UInt8], String, TimestampTZ?, TimestampTZ?, Actor.Kind, UUID?, Int64,
           TimestampTZ
         ).self)
     self.init(

@@ -1,4 +1,5 @@
 import Compression
+import FoundationEssentials
 package import HTTPTypes
 package import Hummingbird
 
@@ -10,7 +11,14 @@ struct BodyRules: Sendable {
   var codings: [ContentCoding] = []
   /// In bytes, as they are sent.
   var maximum: Int
+  /// Whether callers show something else than a bearer token, such as a signature over the body.
+  var isWithoutToken = false
 }
+
+/// Finds out who sends a request by its head alone, before a large body is read.
+///
+/// Throws a ``Problem`` of 401, 429 or 503. Returns the caller whose share of memory the body takes.
+typealias HeadAuthentication = @Sendable (Request, APIContext) async throws -> UUID
 
 /// Where features register their routes. Hummingbird's own router knows neither 405 nor `Allow` and collapses paths, so
 /// it only takes part as this protocol: requests are matched once, by `RouteTable`.
@@ -38,6 +46,9 @@ package final class APIRouter: RouterMethods {
 
   /// What operations of a path answer where that is not JSON; problems are JSON everywhere.
   private(set) var mediaTypes: [String: String] = [:]
+
+  /// Nil as long as nobody can be authenticated: then only small bodies are read.
+  var authenticateHead: HeadAuthentication?
 
   /// Says that the operations of a path answer this, and nothing else when they succeed.
   func answers(_ mediaType: String, at path: String) { mediaTypes[path] = mediaType }

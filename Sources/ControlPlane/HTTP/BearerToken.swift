@@ -5,6 +5,9 @@ package import HTTPTypes
 package struct BearerToken: Sendable, CustomStringConvertible {
   package let value: String
 
+  /// A token has 16 KiB at most: access tokens that list many groups grow long. The rest is for the scheme.
+  private static let maxLength = (16 << 10) + 16
+
   package var description: String { "<token>" }
 
   /// - Throws: `unauthenticated` with `WWW-Authenticate` (RFC 6750 §3): without an error code when
@@ -12,7 +15,7 @@ package struct BearerToken: Sendable, CustomStringConvertible {
   package init(_ headers: HTTPFields) throws(Problem) {
     let lines = headers[values: .authorization]
     guard var line = lines.first else { throw Self.challenge() }
-    let token = line.utf8.count <= 8 << 10 ? line.withUTF8 { Self.token(in: $0) } : nil
+    let token = line.utf8.count <= Self.maxLength ? line.withUTF8 { Self.token(in: $0) } : nil
     guard lines.count == 1, let token else {
       throw Self.challenge(.invalidRequest, "expected one Authorization: Bearer <token>")
     }

@@ -4,7 +4,7 @@ import NIOCore
 
 extension TextRules {
   /// What people call a thing: one line, without spaces around it.
-  static let name = TextRules(1...100, allowsOuterSpaces: false)
+  static let name = TextRules(1...100, allowsOuterSpaces: false, isName: true)
   /// A short name in addresses.
   static let slug = TextRules(3...40)
   /// Why somebody does something.

@@ -22,6 +22,10 @@ final class ConnectionGuard: ChannelDuplexHandler {
 
   /// Requests whose header has arrived and whose reply has not ended: more than one when pipelined.
   private var unanswered = 0
+  /// For each of them, whether it is a HEAD, in the order of arrival.
+  private var areHeads: [Bool] = []
+  /// Drops what the encoder writes to end a reply without a body.
+  private let wire: WireHandler
   /// A reply's header has been written and its end has not.
   private var isReplying = false
   /// The request being answered is the last: the client, the protocol or our shutdown wants the
@@ -43,8 +47,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
 
   init(
     limits: ConnectionLimits, connection: ClientConnection, metrics: HTTPMetrics,
-    sweeper: ConnectionSweeper
+    sweeper: ConnectionSweeper, wire: WireHandler
   ) {
+    self.wire = wire
     self.limits = limits
     self.connection = connection
     self.metrics = metrics
@@ -92,6 +97,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
       // sent would be lost.
       if isLast || (isQuiescing && unanswered > 0) { return isLast = true }
       unanswered += 1
+      areHeads.append(head.method == .HEAD)
       headerSince = nil
       idleSince = nil
       bodySince = sweeper.now
@@ -165,7 +171,10 @@ final class ConnectionGuard: ChannelDuplexHandler {
     case .end where isReplying:
       let isEnd = isLast && unanswered == 1 && bodySince == nil
       let written = isEnd ? promise ?? context.eventLoop.makePromise() : promise
+      // The encoder does not know that this is no body: its last chunk would be taken for the next reply.
+      wire.dropsWrites = areHeads.isEmpty ? false : areHeads.removeFirst()
       context.write(data, promise: written)
+      wire.dropsWrites = false
       replied(context, isEnd ? written?.futureResult : nil)
     default:
       context.write(data, promise: promise)
@@ -235,6 +244,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     headers.add(name: "content-type", value: "application/problem+json")
     headers.add(name: "content-length", value: "\(document.count)")
     headers.add(name: "x-request-id", value: identifier)
+    headers.add(name: "x-content-type-options", value: "nosniff")
     headers.add(name: "connection", value: "close")
     let status = HTTPResponseStatus(statusCode: problem.kind.status.code)
     let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)

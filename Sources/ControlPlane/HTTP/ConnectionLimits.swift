@@ -31,4 +31,5 @@ enum ConnectionCut: String, CaseIterable, Sendable {
   case handler = "handler_deadline"
   case drain
   case malformed
+  case tooManyFromAddress = "too_many_from_address"
 }

@@ -24,12 +24,24 @@ package final class Exchange: Sendable {
   package let pathParameters: PathParameters
   /// The whole body, within the limit; empty when the method has none.
   package let body: ByteBuffer
+  /// The memory that the body takes; nil for small bodies.
+  let bodyReservation: BodyReservation?
   private let storage = Mutex(Annotations())
 
-  package init(
+  package convenience init(
     requestID: String, trace: TraceContext? = nil, deadline: ContinuousClock.Instant,
     clientAddress: String, userAgent: String? = nil,
     pathParameters: PathParameters = PathParameters(), body: ByteBuffer = ByteBuffer()
+  ) {
+    self.init(
+      requestID: requestID, trace: trace, deadline: deadline, clientAddress: clientAddress,
+      userAgent: userAgent, pathParameters: pathParameters, body: body, bodyReservation: nil)
+  }
+
+  init(
+    requestID: String, trace: TraceContext?, deadline: ContinuousClock.Instant,
+    clientAddress: String, userAgent: String?, pathParameters: PathParameters, body: ByteBuffer,
+    bodyReservation: BodyReservation?
   ) {
     self.requestID = requestID
     self.trace = trace
@@ -38,6 +50,7 @@ package final class Exchange: Sendable {
     self.userAgent = userAgent
     self.pathParameters = pathParameters
     self.body = body
+    self.bodyReservation = bodyReservation
   }
 
   package var annotations: Annotations { storage.withLock { $0 } }

@@ -17,22 +17,25 @@ struct GuardedHTTPChannel: HTTPChannelHandler {
   let responder: HTTPChannelHandler.Responder
   let limits: ConnectionLimits
   let metrics: HTTPMetrics
+  let addresses: ConnectionsByAddress
   let sweepers: PerEventLoop<ConnectionSweeper>
   let turns: PerEventLoop<EventLoopTurn>
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Connection> {
     channel.eventLoop.makeCompletedFuture {
       let client = ClientConnection(channel: channel)
+      let wire = WireHandler()
       let guarded = ConnectionGuard(
         limits: limits, connection: client, metrics: metrics,
-        sweeper: sweepers.value(of: channel.eventLoop))
+        sweeper: sweepers.value(of: channel.eventLoop), wire: wire)
+      wire.guarded = guarded
       var parser = NIOHTTPDecoderLimitConfiguration()
       parser.maxHeaderFieldSize = limits.headerBytes
       parser.maxHeaderListSize = limits.headerBytes
       parser.maxHeaderFieldCount = limits.headerFields
       let pipeline = channel.pipeline.syncOperations
       try pipeline.addHandler(FlushGathering(turns.value(of: channel.eventLoop)))
-      try pipeline.addHandler(ByteCounter(guarded))
+      try pipeline.addHandler(wire)
       // Pipelining is the asynchronous channel's, header validation HTTPTypes', errors the guard's.
       try pipeline.configureHTTPServerPipeline(
         withPipeliningAssistance: false, withErrorHandling: false,
@@ -48,23 +51,36 @@ struct GuardedHTTPChannel: HTTPChannelHandler {
   }
 
   func handle(value: Connection, logger: Logger) async {
+    let address = value.client.remoteAddress
+    guard addresses.enter(address) else {
+      metrics.count(.tooManyFromAddress)
+      // The channel closes when the body returns, and there is nothing to say to the client.
+      return (try? await value.parts.executeThenClose { _, _ in }) ?? ()
+    }
+    defer { addresses.leave(address) }
     await value.client.run { await handleHTTP(asyncChannel: value.parts, logger: logger) }
   }
 }
 
-/// Tells the guard of bytes before the parser has made anything of them.
-private final class ByteCounter: ChannelInboundHandler {
+/// Stands between the socket and the HTTP codec: tells the guard of bytes before the parser has made anything of them, and
+/// drops those that the encoder should not have written.
+final class WireHandler: ChannelDuplexHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
+  typealias OutboundIn = IOData
+  typealias OutboundOut = IOData
 
-  private let guarded: ConnectionGuard
-
-  init(_ guarded: ConnectionGuard) {
-    self.guarded = guarded
-  }
+  weak var guarded: ConnectionGuard?
+  var dropsWrites = false
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guarded.received(bytes: unwrapInboundIn(data).readableBytes)
+    guarded?.received(bytes: unwrapInboundIn(data).readableBytes)
     context.fireChannelRead(data)
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    guard dropsWrites else { return context.write(data, promise: promise) }
+    // An empty write keeps the order of promises.
+    context.write(wrapOutboundOut(.byteBuffer(ByteBuffer())), promise: promise)
   }
 }

@@ -19,12 +19,12 @@ package struct HTTPFloor: HTTPResponder {
   private let logger: Logger
   private let rateLimits: RateLimitFields
   private let trustedProxies: TrustedProxies
-  private let maximumBody: Int
+  private let bodies: BodyReader
   private let handlerTime: Duration
 
   init(
     router: APIRouter, metrics: HTTPMetrics, log: AccessLog, logger: Logger,
-    rateLimits: RateLimitFields, trustedProxies: TrustedProxies, maximumBody: Int,
+    rateLimits: RateLimitFields, trustedProxies: TrustedProxies, bodies: BodyReader,
     handlerTime: Duration
   ) {
     table = RouteTableHolder(RouteTable(router, metrics: metrics))
@@ -33,7 +33,7 @@ package struct HTTPFloor: HTTPResponder {
     self.logger = logger
     self.rateLimits = rateLimits
     self.trustedProxies = trustedProxies
-    self.maximumBody = maximumBody
+    self.bodies = bodies
     self.handlerTime = handlerTime
   }
 
@@ -56,8 +56,11 @@ package struct HTTPFloor: HTTPResponder {
     let endpoint = routes.endpoint(of: target)
     let operation = endpoint?.operation(request.method)
     let series = operation?.series ?? metrics.unmatchedSeries(for: request.method)
-    let client = trustedProxies.clientAddress(
-      peer: connection?.remoteAddress ?? "local", forwardedFor: head.forwardedFor)
+    let peer = connection?.remoteAddress ?? "local"
+    let client = trustedProxies.clientAddress(peer: peer, forwardedFor: head.forwardedFor)
+    if !head.forwardedFor.isEmpty, !trustedProxies.trusts(peer: peer) {
+      noteUntrustedForwarding(by: peer)
+    }
     var line = AccessLog.Line(
       requestID: requestID, traceID: head.trace?.traceID, method: request.method.rawValue,
       route: endpoint?.template ?? "unmatched",
@@ -71,11 +74,27 @@ package struct HTTPFloor: HTTPResponder {
         response = early
       } else if let endpoint, let operation {
         var (request, context) = (request, context)
-        let body = try await body(of: &request, head, endpoint.bodyRules, connection)
+        let unread = request
+        let (body, reservation) = try await bodies.body(
+          of: &request, head, endpoint.bodyRules, connection
+        ) {
+          guard let authenticate = routes.authenticateHead else { throw Problem.unavailable() }
+          let exchange = Exchange(
+            requestID: requestID, trace: head.trace, deadline: .now + handlerTime,
+            clientAddress: client, userAgent: head.userAgent)
+          defer {
+            line.actor = exchange.annotations.actor
+            rateLimit = exchange.annotations.rateLimit
+          }
+          var context = context
+          context.exchange = exchange
+          return try await authenticate(unread, context)
+        }
         let exchange = Exchange(
           requestID: requestID, trace: head.trace, deadline: .now + handlerTime,
           clientAddress: client, userAgent: head.userAgent,
-          pathParameters: endpoint.parameters(in: target), body: body)
+          pathParameters: endpoint.parameters(in: target), body: body,
+          bodyReservation: reservation)
         context.exchange = exchange
         defer {
           let annotations = exchange.annotations
@@ -83,7 +102,7 @@ package struct HTTPFloor: HTTPResponder {
           rateLimit = annotations.rateLimit
         }
         response = try await operation.responder.respond(to: request, context: context)
-        if request.method == .head { response = response.createHeadResponse() }
+        if request.method == .head { response = response.headOnly }
       } else {
         throw routes.unmatched
       }
@@ -95,9 +114,14 @@ package struct HTTPFloor: HTTPResponder {
       let problem = problem(for: error, requestID: requestID, handlerStart: start)
       let path = line.path.map { String(Substring($0)) }
       response = problem.response(instance: path, requestID: requestID)
-      if request.method == .head { response = response.createHeadResponse() }
+      if request.method == .head { response = response.headOnly }
     }
     response.headers.append(HTTPField(name: .requestID, value: requestID))
+    response.headers.append(.noSniff)
+    // Nearly everything is personal, secret or the gateways' configuration; what is not says so.
+    if endpoint?.isKeptNowhere == true, response.headers[.cacheControl] == nil {
+      response.headers.append(.noStore)
+    }
     if let rateLimit { rateLimits.append(rateLimit, to: &response.headers) }
     line.bytes = response.body.contentLength
     let status = connection?.isCut == true ? 503 : response.status.code
@@ -138,42 +162,6 @@ package struct HTTPFloor: HTTPResponder {
     return nil
   }
 
-  /// The whole body, for methods that have one. On GET and HEAD it has no meaning (RFC 9110
-  /// §9.3.1): the connection drains it.
-  private func body(
-    of request: inout Request, _ head: RequestHead, _ rules: BodyRules?,
-    _ connection: ClientConnection?
-  ) async throws -> ByteBuffer {
-    guard head.hasBody, request.method != .get, request.method != .head else {
-      return ByteBuffer()
-    }
-    let isPatch = request.method == .patch
-    let isJSON =
-      (head.contentType.map {
-        MediaTypes.isJSON($0, allowMergePatch: isPatch)
-          || rules?.allowsNDJSON == true && MediaTypes.isNDJSON($0)
-      } ?? false)
-      && (head.contentEncoding.map { name in
-        let name = name.lowercased()
-        return name == "identity" || rules?.codings.contains { $0.rawValue == name } == true
-      } ?? true)
-    let maximumBody = rules?.maximum ?? maximumBody
-    // A chunked body may turn out to be empty, and then has no type.
-    if !isJSON, head.contentLength != nil { throw Problem(.unsupportedMediaType) }
-    let tooLarge = Problem(.bodyTooLarge, members: ["limit": .integer(Int64(maximumBody))])
-    if let length = head.contentLength, length > maximumBody { throw tooLarge }
-    if head.expectation != nil { connection?.sendContinue() }
-
-    var body = ByteBuffer()
-    for try await var part in request.body {
-      if !isJSON, part.readableBytes > 0 { throw Problem(.unsupportedMediaType) }
-      if body.readableBytes + part.readableBytes > maximumBody { throw tooLarge }
-      if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
-    }
-    request.body = RequestBody(buffer: body)
-    return body
-  }
-
   /// The one place where errors become problems.
   private func problem(
     for error: any Error, requestID: String, handlerStart: ContinuousClock.Instant
@@ -212,6 +200,16 @@ package struct HTTPFloor: HTTPResponder {
     case .unprocessableContent: Problem(.invalidRequest)
     default: nil
     }
+  }
+
+  /// Behind a proxy that is not named, all clients have the proxy's address, and one of them can use up what failed logins
+  /// are allowed for all.
+  private func noteUntrustedForwarding(by peer: String) {
+    metrics.untrustedForwarding.add()
+    guard metrics.isFirstUntrustedForwarding() else { return }
+    logger.warning(
+      "X-Forwarded-For is ignored: if this address is your proxy's, name it with --trusted-proxies",
+      metadata: ["address": "\(peer)"])
   }
 
   private func finish(

@@ -29,6 +29,7 @@ final class HTTPMetrics: Sendable {
   let inFlight: Gauge
   let openConnections: Gauge
   let droppedLogLines: Counter
+  let untrustedForwarding: Counter
   private let metrics: Metrics
   private let registered = Mutex<[String: Series]>([:])
   private let unmatched: [HTTPRequest.Method: Series]
@@ -41,6 +42,9 @@ final class HTTPMetrics: Sendable {
     openConnections = metrics.gauge("http_connections_open", "Client connections open.")
     droppedLogLines = metrics.counter(
       "access_log_dropped_total", "Access log lines lost because the log could not be written.")
+    untrustedForwarding = metrics.counter(
+      "http_untrusted_forwarding_total",
+      "Requests with X-Forwarded-For from an address that --trusted-proxies does not name.")
     let known: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
     unmatched = Dictionary(
       uniqueKeysWithValues: known.map {
@@ -71,6 +75,15 @@ final class HTTPMetrics: Sendable {
   /// For requests that no route takes; a method we have never heard of counts as `_OTHER`.
   func unmatchedSeries(for method: HTTPRequest.Method) -> Series {
     unmatched[method] ?? unmatchedOther
+  }
+
+  private let hasSeenUntrustedForwarding = Atomic(false)
+
+  /// True once in the life of the process.
+  func isFirstUntrustedForwarding() -> Bool {
+    hasSeenUntrustedForwarding.compareExchange(
+      expected: false, desired: true, ordering: .relaxed
+    ).exchanged
   }
 
   func count(_ cut: ConnectionCut) {

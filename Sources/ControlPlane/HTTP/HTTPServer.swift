@@ -19,6 +19,15 @@ package struct HTTPServer: Sendable {
     package var limits = ConnectionLimits()
     package var trustedProxies = TrustedProxies.none
     package var maximumBody = 1 << 20
+    /// What the bodies of all requests may take together, in bytes; and those of one caller.
+    package var bodyBudget = 256 << 20
+    package var bodyShare = 64 << 20
+    /// The same for callers who show no token.
+    package var anonymousBodyBudget = 32 << 20
+    /// More connections than this from one address that is no trusted proxy are closed at once.
+    package var maxConnectionsPerAddress = 4096
+    /// Descriptors that connections of clients must leave: for the database, webhooks, files and streams.
+    package var reservedDescriptors = 128
     /// How long requests in flight, open streams included, may take to end after SIGTERM.
     package var gracefulShutdown: Duration = .seconds(20)
     /// File descriptor of the access log.
@@ -48,7 +57,12 @@ package struct HTTPServer: Sendable {
     floor = HTTPFloor(
       router: router, metrics: self.metrics, log: log, logger: logger,
       rateLimits: RateLimitFields(limiter), trustedProxies: configuration.trustedProxies,
-      maximumBody: configuration.maximumBody, handlerTime: configuration.limits.handler)
+      bodies: BodyReader(
+        maximum: configuration.maximumBody,
+        budget: BodyBudget(limit: configuration.bodyBudget, share: configuration.bodyShare),
+        anonymousBudget: BodyBudget(
+          limit: configuration.anonymousBodyBudget, share: configuration.anonymousBodyBudget)),
+      handlerTime: configuration.limits.handler)
   }
 
   /// Requests that arrive from now on are answered by these routes, and by no others.
@@ -62,13 +76,18 @@ package struct HTTPServer: Sendable {
     let (limits, metrics) = (configuration.limits, metrics)
     let sweepers = PerEventLoop { ConnectionSweeper(eventLoop: $0) }
     let turns = PerEventLoop { EventLoopTurn($0) }
-    // Files, the database and standard streams need descriptors too.
-    let connections = min(configuration.maximumConnections, Self.raiseOpenFileLimit() - 128)
+    let addresses = ConnectionsByAddress(
+      limit: configuration.maxConnectionsPerAddress, trustedProxies: configuration.trustedProxies)
+    // Where there are few descriptors, what else needs them has to live with three quarters.
+    let openFiles = Self.raiseOpenFileLimit()
+    let reserved = min(configuration.reservedDescriptors, openFiles / 4 * 3)
+    let connections = min(configuration.maximumConnections, openFiles - reserved)
     return Application(
       responder: floor,
       server: HTTPServerBuilder { responder in
         GuardedHTTPChannel(
-          responder: responder, limits: limits, metrics: metrics, sweepers: sweepers, turns: turns)
+          responder: responder, limits: limits, metrics: metrics, addresses: addresses,
+          sweepers: sweepers, turns: turns)
       },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),

@@ -17,5 +17,7 @@ extension HTTPField {
     name: .contentType, value: "text/markdown; charset=utf-8")
   package static let prometheusText = HTTPField(
     name: .contentType, value: "text/plain; version=0.0.4; charset=utf-8")
+  /// Browsers take what a reply says it is, and nothing else (Fetch standard, section 3.6).
+  package static let noSniff = HTTPField(name: .xContentTypeOptions, value: "nosniff")
   package static let noStore = HTTPField(name: .cacheControl, value: "no-store")
 }

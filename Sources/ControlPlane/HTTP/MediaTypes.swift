@@ -79,7 +79,7 @@ enum MediaTypes {
   private static func isUTF8(_ parameters: ArraySlice<Substring>) -> Bool {
     parameters.allSatisfy { parameter in
       switch parameter.trimmed.lowercased() {
-      case "", "charset=utf-8", "charset=\"utf-8\"": true
+      case "", "charset=utf-8", "charset=\"utf-8\"", "charset=utf8", "charset=\"utf8\"": true
       default: false
       }
     }

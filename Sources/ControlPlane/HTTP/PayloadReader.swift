@@ -113,6 +113,19 @@ package final class PayloadReader {
     change(name) { self.string($0, name, rules, isAllowed, explanation) }
   }
 
+  /// A string that is kept as it was sent, and compared by its bytes.
+  func exactText(_ name: String, _ rules: TextRules) -> ExactText? {
+    string(name, rules).map { ExactText($0) }
+  }
+
+  func optionalExactText(_ name: String, _ rules: TextRules) -> ExactText? {
+    optionalString(name, rules).map { ExactText($0) }
+  }
+
+  func exactTextChange(_ name: String, _ rules: TextRules) -> Change<ExactText> {
+    change(name) { self.string($0, name, rules, { _ in true }, "").map { ExactText($0) } }
+  }
+
   /// One of a closed set of strings: the raw values of `Choice`.
   package func choice<Choice: CaseIterable & RawRepresentable<String>>(
     _ name: String, of type: Choice.Type = Choice.self

@@ -63,3 +63,14 @@ package struct Reply: ResponseGenerator, Sendable {
     return response
   }
 }
+
+extension Response {
+  /// The reply to HEAD where this one answers GET: the same fields without the body (RFC 9110, section 9.3.2). A body that is
+  /// streamed has no length that could be told.
+  var headOnly: Response {
+    guard body.contentLength == nil else { return createHeadResponse() }
+    var head = self
+    head.body = ResponseBody { writer in try await writer.finish(nil) }
+    return head
+  }
+}

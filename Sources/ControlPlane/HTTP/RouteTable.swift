@@ -10,6 +10,8 @@ final class Endpoint: Sendable {
   /// Whether replies are not JSON: what is for people and for Prometheus is not negotiated.
   let servesText: Bool
   let bodyRules: BodyRules?
+  /// Whether no cache on the way may keep replies. Only catalogues that are the same for everybody may be kept.
+  let isKeptNowhere: Bool
   /// What it answers where that is not JSON.
   let mediaType: String?
   private let operations: [Operation]
@@ -46,6 +48,8 @@ final class Endpoint: Sendable {
     var responders = responders
     if responders[.head] == nil { responders[.head] = responders[.get] }
     self.template = template
+    isKeptNowhere =
+      template.hasPrefix("/v1/") && !["/v1/plans", "/v1/roles", "/v1/regions"].contains(template)
     servesText =
       template == "/metrics" || template.hasPrefix("/problems") || template.hasSuffix("/stream")
       || template.hasSuffix(":export")
@@ -151,12 +155,14 @@ struct RouteTable: Sendable {
 
   private var nodes: [Node] = [Node(token: .literal([]))]
   private let isIncomplete: Bool
+  let authenticateHead: HeadAuthentication?
 
   /// What a path is answered that has no endpoint.
   var unmatched: Problem { isIncomplete ? .unavailable() : Problem(.notFound) }
 
   init(_ router: APIRouter, metrics: HTTPMetrics) {
     isIncomplete = router.isIncomplete
+    authenticateHead = router.authenticateHead
     for (path, entries) in Dictionary(grouping: router.entries, by: \.path) {
       var index = 0
       for segment in path.split(separator: "/") { index = child(of: index, Self.token(segment)) }

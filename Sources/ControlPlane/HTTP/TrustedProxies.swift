@@ -73,6 +73,14 @@ package struct TrustedProxies: Sendable {
     return hop.description
   }
 
+  package var namesAny: Bool { !networks.isEmpty }
+
+  /// Whether the other end of a connection is one of the proxies.
+  package func trusts(peer: String) -> Bool {
+    guard !networks.isEmpty, let address = IPAddress(peer) else { return false }
+    return isTrusted(address)
+  }
+
   private func isTrusted(_ address: IPAddress) -> Bool {
     networks.contains { $0.contains(address) }
   }

@@ -151,7 +151,8 @@ struct InvitationRoutes: RouteGroup {
     let invited = try await services.personalData.open([sealed], reads)[sealed]
     let person = try await services.users.names(of: [userID.uuid], reads)[userID.uuid]
     guard let invited = invited.flatMap({ EmailAddress($0) }),
-      let own = person?.email.flatMap({ EmailAddress($0) }), own.normalized == invited.normalized
+      let own = person?.email.flatMap({ EmailAddress($0) }),
+      own.normalized.isExactly(invited.normalized)
     else { throw Problem(.invitationForAnotherAddress) }
     return (change, row, services.hasher.secret(payload.token).hash)
   }
@@ -171,7 +172,7 @@ struct InvitationRoutes: RouteGroup {
   ) async throws {
     let rows = try await change.reads.rows(OrganizationTable.find(change.organization()))
     guard let row = rows.first else { throw Problem(.notFound) }
-    let name = try OrganizationRow(row).organization.name
+    let name = try OrganizationRow(row).organization.name.text
     guard services.invitationMail.send(token, to: email, organization: name, role: role) else {
       throw Problem.unavailable(retryAfter: 60, "the invitation was made, but mail cannot be sent")
     }

@@ -88,6 +88,9 @@ CREATE TABLE service_tokens (
   revoked_at timestamptz,
   created_by_kind text NOT NULL,
   created_by_id uuid,
+  -- Who was shown the present secret, when that is not its maker.
+  rotated_by_kind text,
+  rotated_by_id uuid,
   version bigint NOT NULL,
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,

@@ -23,7 +23,7 @@ CREATE TABLE geo_rules (
   rule_id uuid NOT NULL,
   project_id uuid,
   scope text NOT NULL CHECK (scope IN ('country', 'region')),
-  -- ISO 3166-1 alpha-2, or the name of a region.
+  -- ISO 3166-1 alpha-2, XK, or the name of a region.
   place text NOT NULL CHECK (scope = 'region' OR place ~ '^[A-Z]{2}$'),
   effect text NOT NULL CHECK (effect IN ('allow', 'deny')),
   note text,
@@ -41,7 +41,7 @@ CREATE TABLE model_rules (
   organization_id uuid NOT NULL REFERENCES organizations,
   rule_id uuid NOT NULL,
   project_id uuid,
-  provider text NOT NULL,
+  provider text NOT NULL CHECK (provider ~ '^([a-z0-9_-]{1,50}|\*)$'),
   -- In which * stands for any characters.
   model text NOT NULL,
   effect text NOT NULL CHECK (effect IN ('allow', 'deny')),

@@ -5,7 +5,7 @@ CREATE TABLE provider_keys (
   organization_id uuid NOT NULL REFERENCES organizations,
   provider_key_id uuid NOT NULL,
   project_id uuid NOT NULL,
-  provider text NOT NULL CHECK (provider ~ '^[a-z0-9][a-z0-9_-]{0,49}$'),
+  provider text NOT NULL CHECK (provider ~ '^[a-z0-9_-]{1,50}$'),
   encrypted_key bytea NOT NULL,
   -- Of the key-encryption key that opens it.
   key_version bigint NOT NULL,

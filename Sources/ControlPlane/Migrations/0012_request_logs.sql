@@ -17,8 +17,9 @@ CREATE TABLE request_logs (
   route text,
   provider text NOT NULL,
   model text NOT NULL,
+  -- Null when it is not known, or what was reported is no country: the region is 'unknown' then.
   country text,
-  region text,
+  region text NOT NULL DEFAULT 'unknown',
   client_address inet,
   tokens_requested bigint,
   tokens_in bigint,

@@ -38,7 +38,10 @@ CREATE INDEX stripe_events_open ON stripe_events (status, received_at DESC, even
 CREATE INDEX stripe_events_subject ON stripe_events (subject) WHERE subject IS NOT NULL;
 CREATE INDEX stripe_events_retry ON stripe_events (retry_at) WHERE retry_at IS NOT NULL;
 
-GRANT SELECT, INSERT, UPDATE ON stripe_events TO signalbox_app;
+-- Those that are deleted after a while.
+CREATE INDEX stripe_events_finished ON stripe_events (updated_at) WHERE status IN ('applied', 'ignored');
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON stripe_events TO signalbox_app;
 
 ALTER TABLE stripe_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stripe_events FORCE ROW LEVEL SECURITY;

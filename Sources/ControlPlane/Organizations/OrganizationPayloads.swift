@@ -30,13 +30,13 @@ extension Workspace {
 
 /// The body of `POST /v1/organizations`.
 struct CreateOrganizationPayload {
-  let name: String
+  let name: ExactText
   let slug: String?
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    let name = reader.string("name", .name)
+    let name = reader.exactText("name", .name)
     slug = reader.replacement(
       "slug", reader.stringChange("slug", .slug, where: Slug.isValid, otherwise: Slug.rule))
     try reader.finish()
@@ -47,13 +47,13 @@ struct CreateOrganizationPayload {
 
 /// The body of `PATCH /v1/organizations/{organization}`: a merge patch (RFC 7396) in which nothing can be removed.
 struct RenameOrganizationPayload {
-  let name: String?
+  let name: ExactText?
   let slug: String?
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    name = reader.replacement("name", reader.stringChange("name", .name))
+    name = reader.replacement("name", reader.exactTextChange("name", .name))
     slug = reader.replacement(
       "slug", reader.stringChange("slug", .slug, where: Slug.isValid, otherwise: Slug.rule))
     try reader.finish()

@@ -22,7 +22,7 @@ struct OrganizationRoutes: RouteGroup {
     let payload = try CreateOrganizationPayload(context.body)
     let id = OrganizationID(Identifiers.next())
     let command = OrganizationCommand.create(
-      name: payload.name, slug: payload.slug ?? Slug.made(from: payload.name, for: id),
+      name: payload.name, slug: payload.slug ?? Slug.made(from: payload.name.text, for: id),
       owner: owner)
     return try await change.carryOut(.organization(command), in: id)
   }

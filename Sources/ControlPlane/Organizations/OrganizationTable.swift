@@ -116,7 +116,7 @@ extension OrganizationRow {
       includedRequestsUsed, customerID, subscriptionID
     ) = try row.decode(
       (
-        UUID, String, String, Int64, TimestampTZ, TimestampTZ,
+        UUID, ExactText, String, Int64, TimestampTZ, TimestampTZ,
         TimestampTZ?, PlanTier, Int64, JSONB, String,
         JSONB, Int64, BillingPeriod?, Int64, String?, String?
       ).self)

@@ -46,13 +46,13 @@ extension Actor {
 
 /// The body of `POST …/projects`.
 struct CreateProjectPayload {
-  let name: String
+  let name: ExactText
   let environment: Project.Environment
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    let name = reader.string("name", .name)
+    let name = reader.exactText("name", .name)
     let environment = reader.choice("environment", of: Project.Environment.self)
     try reader.finish()
     guard let name, let environment else { throw Problem(.invalidRequest) }
@@ -63,14 +63,14 @@ struct CreateProjectPayload {
 
 /// The body of `PATCH …/projects/{project}`: a merge patch (RFC 7396) in which null lifts a threshold or a budget.
 struct ChangeProjectPayload {
-  let name: String?
+  let name: ExactText?
   let thresholds: ThresholdChanges
   let budgets: BudgetChanges
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
-    name = reader.replacement("name", reader.stringChange("name", .name))
+    name = reader.replacement("name", reader.exactTextChange("name", .name))
     var thresholds = ThresholdChanges()
     thresholds.rateLimit = reader.integerChange("rate_limit", 1...1_000_000).removable
     thresholds.abuseThreshold = reader.integerChange("abuse_threshold", 1...1_000_000).removable
@@ -103,14 +103,14 @@ extension BudgetChanges {
 /// The body of `PUT …/panic-mode`.
 struct PanicModePayload {
   let enabled: Bool
-  let reason: String?
+  let reason: ExactText?
   let until: Timestamp?
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer, now: Timestamp) throws {
     let reader = try PayloadReader(body)
     let enabled = reader.bool("enabled")
-    reason = reader.replacement("reason", reader.stringChange("reason", .reason))
+    reason = reader.replacement("reason", reader.exactTextChange("reason", .reason))
     until = reader.optionalFuture("until", after: now)
     if enabled == false, until != nil {
       reader.refuse("until", "choice", "is only for switching panic mode on")

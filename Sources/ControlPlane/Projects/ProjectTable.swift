@@ -98,8 +98,8 @@ extension ProjectRow {
       createdAt, updatedAt, archivedAt
     ) = try row.decode(
       (
-        UUID, UUID, String, Project.Environment, Int64?, Int64?,
-        Int64?, Thresholds.LoopSensitivity, Int64?, Int64?, Bool, String?, TimestampTZ?,
+        UUID, UUID, ExactText, Project.Environment, Int64?, Int64?,
+        Int64?, Thresholds.LoopSensitivity, Int64?, Int64?, Bool, ExactText?, TimestampTZ?,
         Actor.Kind?, UUID?, TimestampTZ?, Int64, TimestampTZ, TimestampTZ,
         TimestampTZ?
       ).self)

@@ -77,7 +77,7 @@ struct ProviderKeyRoutes: RouteGroup {
   }
 
   private func place(_ context: APIContext) throws -> (ProjectID, Provider) {
-    guard let provider = context.pathParameters["provider"].flatMap(Provider.init) else {
+    guard let provider = context.pathParameters["provider"].flatMap({ Provider($0) }) else {
       throw Problem(
         .notFound,
         "a provider's name has lower-case letters, digits, - and _, and at most 50 of them")

@@ -14,6 +14,7 @@ package final class RateLimiter: Sendable {
   private let addresses: BucketTable<UInt128>
   private let invitations: BucketTable<UUID>
   private let appends: BucketTable<UUID>
+  let streams = StreamLimits()
 
   /// - Parameter capacity: the most buckets there may be of each kind, of some 60 bytes each.
   /// - Precondition: each policy is of its kind, and `capacity` is at least 16.
@@ -78,7 +79,7 @@ package final class RateLimiter: Sendable {
     }
   }
 
-  /// Whether the address may try to authenticate. Takes nothing: who succeeds is not limited here.
+  /// Whether the address has failures left. Takes nothing: callers with good credentials are never limited here.
   package func admitsAttempt(
     address: String, at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
@@ -86,8 +87,7 @@ package final class RateLimiter: Sendable {
     return addresses.look(Self.key(address), at: time(now))
   }
 
-  /// The address tried to authenticate, and failed. A refusal means that others of its attempts,
-  /// which were under way at the same time, have used up the last tokens.
+  /// The address tried to authenticate, and failed. A refusal means that it has failed too often.
   @discardableResult
   package func failedAttempt(
     address: String, at now: ContinuousClock.Instant = .now

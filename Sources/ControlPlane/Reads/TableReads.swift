@@ -110,6 +110,20 @@ package struct Reads: Sendable {
     try await tables.reader.pipeline([scope.setting, query], deadline: deadline)[1]
   }
 
+  /// Reads many rows, over one of these connections, where nobody else's small read waits behind them. When the caller's task
+  /// is cancelled, so is the query.
+  package func rows(_ query: Query, over connections: Pool) async throws -> Rows {
+    let (setting, deadline) = (scope.setting, deadline)
+    return try await connections.withConnection(deadline: deadline) { session in
+      try session.pipeline([setting, query], deadline: deadline)[1]
+    }
+  }
+
+  /// Whether what was read of a topic at a position is still true.
+  package func isCurrent(_ position: Int64, of topic: LogTail.Topic) -> Bool {
+    tables.tail.isCurrent(position, of: topic)
+  }
+
   /// The same tables, for work that goes on behind the first byte of its reply.
   package func extended(to deadline: ContinuousClock.Instant) -> Reads {
     var reads = self

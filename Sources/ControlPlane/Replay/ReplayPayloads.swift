@@ -74,7 +74,9 @@ extension Replay {
   }
 
   /// The last line.
-  func result(from: Timestamp, to: Timestamp) -> JSONObject {
+  ///
+  /// - Parameter until: the time of the last record that was looked at, when a limit has ended the replay before its end.
+  func result(from: Timestamp, to: Timestamp, until: Timestamp?) -> JSONObject {
     var reasons = JSONArray()
     for reason in RequestLog.Reason.allCases {
       guard let changes = byReason[reason] else { continue }
@@ -89,6 +91,8 @@ extension Replay {
     var result = JSONObject()
     result.set("from", from.rfc3339)
     result.set("to", to.rfc3339)
+    result.set("complete", until == nil)
+    result.set("until", (until ?? to).rfc3339)
     result.set("total", Int64(total))
     result.set("same", Int64(same))
     result.set("other_reason", Int64(otherReason))

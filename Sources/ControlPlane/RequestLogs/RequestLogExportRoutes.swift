@@ -10,7 +10,7 @@ import Postgres
 struct RequestLogExportRoutes: RouteGroup {
   let services: Services
 
-  private static let pageSize: Int64 = 2000
+  private static let pageSize: Int64 = 1000
   /// For the whole of it, and for each page.
   private static let time: Duration = .seconds(3600)
   private static let pageTime: Duration = .seconds(10)
@@ -46,9 +46,11 @@ struct RequestLogExportRoutes: RouteGroup {
     if let accept = request.headers[.accept], !MediaTypes.accepts([format.mediaType], accept) {
       throw Problem(.notAcceptable, "the reply is \(format.mediaType)")
     }
+    let work = services.longWork
+    let slot = try work.exports.take(for: member.organizationID)
     let start = Pages(
       organization: member.organizationID, filter: filter,
-      oldest: try await member.oldestEvidence(services.plans), reads: member.reads)
+      oldest: try await member.oldestEvidence(services.plans), reads: member.reads, work: work)
     let name = "request-logs-\(member.organizationID).\(format.rawValue)"
     var response = Response(
       status: .ok,
@@ -58,10 +60,11 @@ struct RequestLogExportRoutes: RouteGroup {
       ])
     response.body = ResponseBody { writer in
       var pages = start
+      defer { slot.release() }
       if format == .csv { try await writer.write(ByteBuffer(string: RequestLogCSV.header)) }
       do {
         while let page = try await pages.next() {
-          try await writer.write(Self.lines(page, format, pages.organization))
+          try await writer.write(Self.lines(page, format, pages.organization, on: work.threads))
         }
       } catch let error as PostgresError {
         // The status is sent already: JSON has a last line for it, CSV has none and ends before its end.
@@ -73,13 +76,14 @@ struct RequestLogExportRoutes: RouteGroup {
     return response
   }
 
-  /// Away from the event loop, whose other connections would have to wait.
+  /// Away from the event loop, whose other connections would have to wait, and no longer than the client is there.
   private static func lines(
-    _ page: Rows, _ format: Format, _ organization: OrganizationID
+    _ page: Rows, _ format: Format, _ organization: OrganizationID, on threads: BackgroundThreads
   ) async throws -> ByteBuffer {
-    try await withTaskExecutorPreference(globalConcurrentExecutor) {
+    try await withTaskExecutorPreference(threads) {
       var buffer = ByteBuffer()
-      for row in page {
+      for (index, row) in page.enumerated() {
+        if index % 64 == 0 { try Task.checkCancellation() }
         let log = try RequestLogRow(row).log.json(organizationID: organization)
         switch format {
         case .ndjson: buffer.writeBytes(log.bytes() + [UInt8(ascii: "\n")])
@@ -96,18 +100,21 @@ struct RequestLogExportRoutes: RouteGroup {
     let filter: RequestLogTable.Filter
     let oldest: Timestamp
     let reads: Reads
+    let work: LongWork
 
     private var last: RequestLogID?
     private var isOver = false
     private let end = ContinuousClock.now + RequestLogExportRoutes.time
 
     init(
-      organization: OrganizationID, filter: RequestLogTable.Filter, oldest: Timestamp, reads: Reads
+      organization: OrganizationID, filter: RequestLogTable.Filter, oldest: Timestamp,
+      reads: Reads, work: LongWork
     ) {
       self.organization = organization
       self.filter = filter
       self.oldest = oldest
       self.reads = reads
+      self.work = work
     }
 
     mutating func next() async throws -> Rows? {
@@ -116,7 +123,7 @@ struct RequestLogExportRoutes: RouteGroup {
         in: organization, filter, since: oldest, after: last,
         limit: RequestLogExportRoutes.pageSize)
       let rows = try await reads.extended(to: min(end, .now + RequestLogExportRoutes.pageTime))
-        .rows(query)
+        .rows(query, over: work.pages)
       isOver = rows.count < Int(RequestLogExportRoutes.pageSize)
       guard let row = rows.last else { return nil }
       last = RequestLogID(try row.decode(UUID.self, column: "log_id"))

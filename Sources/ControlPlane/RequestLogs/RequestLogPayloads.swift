@@ -17,7 +17,7 @@ extension RequestLog {
     object.set("provider", provider)
     object.set("model", model)
     object.set("country", country?.description)
-    object.set("region", region?.rawValue)
+    object.set("region", region.rawValue)
     object.set("address", address?.description)
     object.set("tokens_requested", tokensRequested)
     object.set("tokens_in", tokensIn)

@@ -25,7 +25,6 @@ struct RequestLogReader {
     "tokens_out", "cost_micro_usd", "status", "latency_ms", "configuration_position",
   ]
   private static let mostErrors = 10
-  private static let largestNumber: Int64 = 1_000_000_000_000_000
   private static let nobody = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
   private let times: ClosedRange<Timestamp>
@@ -112,23 +111,23 @@ struct RequestLogReader {
     rows.append(text: reason?.rawValue)
     let rule: RuleID? = id(.ruleID)
     rows.append(rule?.uuid)
-    text(.route, 1...200, to: &rows)
-    text(.provider, 1...50, isRequired: true, to: &rows)
-    text(.model, 1...ModelPattern.longest, isRequired: true, to: &rows)
+    text(.route, EvidenceText.longestRoute, to: &rows)
+    provider(to: &rows)
+    text(.model, EvidenceText.longestModel, isRequired: true, to: &rows)
     let country = country()
     rows.append(text: country?.description)
-    let region: Region? = choice(.region)
-    rows.append(text: (region ?? country?.region)?.rawValue)
+    rows.append(text: region(of: country).rawValue)
     if let address = address() {
       rows.append(address: address.bits, isIPv4: address.isIPv4)
     } else {
       rows.appendNull()
     }
-    for field in [Field.tokensRequested, .tokensIn, .tokensOut, .costMicroUSD] {
-      rows.append(integer(field, 0...Self.largestNumber))
+    for field in [Field.tokensRequested, .tokensIn, .tokensOut] {
+      rows.append(integer(field, EvidenceBounds.tokens))
     }
-    rows.append(integer(.status, 100...599).map { Int32($0) })
-    rows.append(integer(.latency, 0...Self.largestNumber))
+    rows.append(integer(.costMicroUSD, EvidenceBounds.costMicroUSD))
+    rows.append(integer(.status, EvidenceBounds.status).map { Int32(clamping: $0) })
+    rows.append(integer(.latency, EvidenceBounds.latencyMilliseconds))
     rows.append(
       integer(.configurationPosition, 0...QueryReader.largestInteger, isRequired: true) ?? 0)
     guard let project, let time else { return nil }
@@ -183,11 +182,28 @@ struct RequestLogReader {
     return nil
   }
 
+  /// A client can seem to come from anywhere, or nowhere: a code that names no country is kept as an unknown country. A record
+  /// that was refused for it would not be counted.
   private mutating func country() -> Country? {
-    guard let text = string(.country) else { return nil }
-    if let country = Country(text) { return country }
-    refuse(Field.country.rawValue, "format", "must be an ISO 3166-1 alpha-2 code such as DE")
-    return nil
+    string(.country).flatMap { Country(observed: $0) }
+  }
+
+  /// The region that the gateway names, or else the country's.
+  private mutating func region(of country: Country?) -> Region {
+    string(.region).flatMap { Region(rawValue: $0) } ?? Region(of: country)
+  }
+
+  /// Kept in small letters, as rules name providers; nearly always it is written so, and copied as it is.
+  private mutating func provider(to rows: inout CopyRows) {
+    let isLowercase = { (byte: UInt8) in 0x20..<0x7F ~= byte && byte == byte.asciiLowercased }
+    if case .text(let text) = values[Field.provider.rawValue],
+      1...EvidenceText.longestProvider ~= text.count, text.allSatisfy(isLowercase)
+    {
+      return rows.append(text: text)
+    }
+    guard let text = string(.provider, isRequired: true) else { return rows.appendNull() }
+    rows.append(
+      text: EvidenceText.kept(text, longest: EvidenceText.longestProvider).asciiLowercased)
   }
 
   private mutating func address() -> IPAddress? {
@@ -228,22 +244,18 @@ struct RequestLogReader {
     return nil
   }
 
-  /// A text of one line; nearly always it is plain ASCII, and copied as it is.
+  /// A text that a client may have chosen, and so is kept whatever it is; nearly always it is plain ASCII, and copied as
+  /// it is.
   private mutating func text(
-    _ field: Field, _ length: ClosedRange<Int>, isRequired: Bool = false, to rows: inout CopyRows
+    _ field: Field, _ longest: Int, isRequired: Bool = false, to rows: inout CopyRows
   ) {
-    if case .text(let text) = values[field.rawValue], length.contains(text.count),
-      text.allSatisfy({ $0 < 0x7F })
+    if case .text(let text) = values[field.rawValue], 1...longest ~= text.count,
+      text.allSatisfy({ 0x20..<0x7F ~= $0 })
     {
       return rows.append(text: text)
     }
     guard let text = string(field, isRequired: isRequired) else { return rows.appendNull() }
-    switch TextRules(length).check(text) {
-    case .success(let text): rows.append(text: text)
-    case .failure(let failure):
-      refuse(field.rawValue, failure.code, failure.detail)
-      rows.appendNull()
-    }
+    rows.append(text: EvidenceText.kept(text, longest: longest))
   }
 
   private mutating func refuse(_ place: Int, _ code: String, _ detail: String) {

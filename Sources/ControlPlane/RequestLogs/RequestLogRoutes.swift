@@ -37,11 +37,14 @@ struct RequestLogRoutes: RouteGroup {
       ContentCoding(rawValue: $0.lowercased())
     }
     let (store, body, deadline) = (services.requestLogs, context.body, context.deadline)
+    let reservation = context.exchange.bodyReservation
     // A large batch would keep the other connections of this event loop waiting.
     return try await withTaskExecutorPreference(globalConcurrentExecutor) {
       let batch = try body.withUnsafeReadableBytes { bytes in
         guard let coding else { return try Self.batch(bytes, format, store) }
-        return try Self.inflate(bytes, coding).withUnsafeBytes { try Self.batch($0, format, store) }
+        let inflated = try Self.inflate(bytes, coding)
+        try reservation?.grow(to: bytes.count + inflated.count)
+        return try inflated.withUnsafeBytes { try Self.batch($0, format, store) }
       }
       return .json(try await store.write(batch, deadline: deadline).json.bytes())
     }
@@ -121,13 +124,19 @@ extension Membership {
 }
 
 extension RequestLogTable.Filter {
-  /// Reads `project_id`, `key_id`, `decision`, `provider`, `model`, `from` and `to`.
+  /// Reads `project_id`, `key_id`, `decision`, `provider`, `model`, `country`, `region`, `from` and `to`.
   init(_ query: QueryReader) {
     projectID = query.id("project_id", of: Project.self)
     keyID = query.id("key_id", of: APIKey.self)
     decision = query.choice("decision")
-    provider = query.string("provider", .provider)
+    provider = query.provider()
     model = query.string("model", TextRules(1...ModelPattern.longest))
+    country = query.string(
+      "country", TextRules(2...2), where: { Country($0) != nil },
+      otherwise:
+        "must be an ISO 3166-1 alpha-2 code such as DE, or XK; ask for region=unknown otherwise"
+    ).flatMap { Country($0) }
+    region = query.choice("region")
     from = query.time("from")
     to = query.time("to")
   }

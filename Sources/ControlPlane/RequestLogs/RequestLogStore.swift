@@ -66,7 +66,7 @@ package final class RequestLogStore: Service {
     settlement.reported(capacities)
     return IngestOutcome(
       accepted: accepted, duplicates: count - accepted, refused: refused,
-      remaining: capacities.mapValues { max(0, $0.remaining - $0.pending) })
+      remaining: capacities.mapValues { max(0, $0.remaining -| $0.pending) })
   }
 
   private func insert(

@@ -26,6 +26,8 @@ enum RequestLogTable {
     var decision: RequestLog.Decision?
     var provider: String?
     var model: String?
+    var country: Country?
+    var region: Region?
     var keyID: APIKeyID?
     /// Inclusive.
     var from: Timestamp?
@@ -38,6 +40,8 @@ enum RequestLogTable {
       let key: Query = keyID.map { "AND key_id = \($0.uuid)" } ?? ""
       let provider: Query = provider.map { "AND provider = \($0)" } ?? ""
       let model: Query = model.map { "AND model = \($0)" } ?? ""
+      let country: Query = country.map { "AND country = \($0.description)" } ?? ""
+      let region: Query = region.map { "AND region = \($0.rawValue)" } ?? ""
       let decision: Query =
         switch decision {
         case .allow?: "AND decision = 'allow'"
@@ -46,7 +50,7 @@ enum RequestLogTable {
         }
       return """
         \(fragment: project) \(fragment: key) \(fragment: decision) \(fragment: provider) \
-        \(fragment: model)
+        \(fragment: model) \(fragment: country) \(fragment: region)
         """
     }
   }
@@ -126,7 +130,7 @@ extension RequestLogRow {
     ) = try row.decode(
       (
         UUID, TimestampTZ, UUID, UUID, UUID?, RequestLog.Decision, RequestLog.Reason?, UUID?,
-        String?, String, String, String?, Region?, String?, Int64?, Int64?, Int64?, Int64?,
+        String?, String, String, String?, Region, String?, Int64?, Int64?, Int64?, Int64?,
         Int32?, Int64?, Int64
       ).self)
     self.init(

@@ -73,7 +73,7 @@ enum RulePayloads {
 struct RuleDraft {
   let match: Rule.Match
   let effect: Rule.Effect
-  let note: String?
+  let note: ExactText?
   let expiresAt: Timestamp?
 
   /// Reads all of an object's members that a rule has; nil when something is wrong, which the reader then knows.
@@ -86,16 +86,22 @@ struct RuleDraft {
     ).flatMap { Network($0) }
     let country = reader.optionalString(
       "country", TextRules(2...2), where: { Country($0) != nil },
-      otherwise: "must be an ISO 3166-1 alpha-2 code such as DE"
+      otherwise:
+        "must be an ISO 3166-1 alpha-2 code such as DE, or XK; the region unknown is all else"
     ).flatMap { Country($0) }
     let region = reader.optionalChoice("region", of: Region.self)
-    let provider = reader.optionalString("provider", .provider)
+    let provider = reader.optionalString(
+      "provider", .provider, where: { ProviderPattern($0) != nil },
+      otherwise: """
+        must be a provider's name, of letters, digits, _ and - only, such as openai, or * for any: no spaces, and no URL
+        """
+    ).flatMap { ProviderPattern($0) }
     let model = reader.optionalString(
       "model", TextRules(1...ModelPattern.longest), where: { ModelPattern($0) != nil },
       otherwise: "must be a model's name in visible ASCII, in which * stands for anything"
     ).flatMap { ModelPattern($0) }
     let effect = reader.choice("effect", of: Rule.Effect.self)
-    note = reader.optionalString("note", .reason)
+    note = reader.optionalExactText("note", .reason)
     expiresAt =
       if let now {
         reader.optionalFuture("expires_at", after: now)
@@ -183,14 +189,14 @@ struct ReplaceRulesPayload {
 /// The body of `PATCH …/rules/{rule}`: a merge patch (RFC 7396). What a rule is about does not change.
 struct ChangeRulePayload {
   let effect: Rule.Effect?
-  let note: String??
+  let note: ExactText??
   let expiresAt: Timestamp??
 
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer) throws {
     let reader = try PayloadReader(body)
     effect = reader.replacement("effect", reader.choiceChange("effect"))
-    note = reader.stringChange("note", .reason).removable
+    note = reader.exactTextChange("note", .reason).removable
     expiresAt = reader.timeChange("expires_at").removable
     try reader.finish()
   }
@@ -207,11 +213,11 @@ struct EvaluatePayload {
       "address", TextRules(2...45), where: { IPAddress($0) != nil },
       otherwise: "must be an IPv4 or IPv6 address"
     ).flatMap { IPAddress($0) }
-    let country = reader.optionalString(
-      "country", TextRules(2...2), where: { Country($0) != nil },
-      otherwise: "must be an ISO 3166-1 alpha-2 code such as DE"
-    ).flatMap { Country($0) }
-    let provider = reader.string("provider", .provider)
+    // As proxies report it, which have codes of their own for what is no country.
+    let country = reader.optionalString("country", TextRules(0...50))
+    let provider = reader.string(
+      "provider", .provider, where: { Provider(anyCase: $0) != nil },
+      otherwise: "must be a provider's name, of letters, digits, _ and - only, such as openai")
     let model = reader.string("model", TextRules(1...ModelPattern.longest))
     let tokens = reader.optionalInteger("tokens", 0...1_000_000_000)
     let key = reader.optionalChoice("key", of: RequestDescription.Key.self)
@@ -219,13 +225,13 @@ struct EvaluatePayload {
     try reader.finish()
     guard let provider, let model else { throw Problem(.invalidRequest) }
     request = RequestDescription(
-      key: key ?? .valid, address: address, country: country, provider: provider, model: model,
-      tokens: tokens, time: time ?? now)
+      key: key ?? .valid, address: address, country: country.flatMap { Country(observed: $0) },
+      provider: provider, model: model, tokens: tokens, time: time ?? now)
   }
 }
 
 extension Explanation {
-  /// The decision, and everything that was looked at on the way to it.
+  /// The decision, and what was looked at on the way to it.
   var json: JSONObject {
     var steps = JSONArray()
     for step in self.steps {
@@ -234,6 +240,7 @@ extension Explanation {
       var object = JSONObject()
       object.set("step", step.step.rawValue)
       object.set("rules", rules)
+      object.set("rule_count", Int64(step.ruleCount))
       steps.append(object)
     }
     var object = JSONObject()
@@ -246,8 +253,13 @@ extension Explanation {
 }
 
 extension TextRules {
-  /// An upstream provider's name.
-  static let provider = TextRules(1...50)
+  /// An upstream provider's name, whatever it is.
+  static let provider = TextRules(1...Provider.maxLength)
+}
+
+extension QueryReader {
+  /// `provider`: a name in capital or small letters, of evidence that is kept under small ones.
+  func provider() -> String? { string("provider", .provider)?.asciiLowercased }
 }
 
 /// `GET /v1/regions`: the parts of the world that rules can name, and their countries.

@@ -169,7 +169,7 @@ struct RuleRoutes: RouteGroup {
       providers: stored.entitlements.providers,
       isExhausted: stored.capacity(at: payload.request.time).remaining <= 0,
       panicMode: project.panicMode,
-      rules: RuleSet(try await member.rules(RuleView.all(for: id, in: organization))),
+      rules: try await services.compiledRules.rules(of: id, in: organization, member.reads),
       thresholds: project.thresholds)
     return .json(controls.explain(payload.request).json.bytes())
   }

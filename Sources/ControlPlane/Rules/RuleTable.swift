@@ -129,6 +129,14 @@ enum RuleView {
     """
   }
 
+  /// The rules of the whole workspace, without those of its projects.
+  static func ofWorkspace(_ organization: OrganizationID) -> Query {
+    """
+    SELECT \(fragment: columns) FROM rules \
+    WHERE organization_id = \(organization.uuid) AND project_id IS NULL
+    """
+  }
+
   /// A project's own rules.
   static func own(of project: ProjectID, in organization: OrganizationID) -> Query {
     """
@@ -157,7 +165,7 @@ extension RuleRow {
       version, createdAt, updatedAt
     ) = try row.decode(
       (
-        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, String?, TimestampTZ?,
+        UUID, UUID, UUID?, Rule.Match.Kind, String, String?, Rule.Effect, ExactText?, TimestampTZ?,
         Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ
       ).self)
     guard let match = Rule.Match(kind, subject, provider: provider) else {

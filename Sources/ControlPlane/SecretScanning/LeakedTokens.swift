@@ -73,7 +73,7 @@ struct LeakedTokens {
         Owned(
           token: alert.token, stream: OrganizationID(organization),
           command: .apiKey(
-            .revoke(APIKeyID(key), project: ProjectID(project), reason: alert.reason)))
+            .revoke(APIKeyID(key), project: ProjectID(project), reason: ExactText(alert.reason))))
       }
     }
   }

@@ -6,6 +6,9 @@ import JSON
 /// `POST /v1/secret-scanning/github`: GitHub tells which tokens it found publicly, and they are revoked (GitHub's
 /// secret scanning partner program). There only when ``SecretScanning`` is asked for.
 struct SecretScanningRoutes: RouteGroup {
+  /// In bytes: GitHub sends its alerts in batches, of some hundred bytes each.
+  private static let maxBody = 1 << 20
+
   private let services: Services
   private let keys: SecretScanningKeys
   private let refused: Counter
@@ -23,7 +26,9 @@ struct SecretScanningRoutes: RouteGroup {
   }
 
   func add(to router: APIRouter) {
-    router.post("/v1/secret-scanning/github", use: report)
+    let path = "/v1/secret-scanning/github"
+    router.takes(BodyRules(maximum: Self.maxBody, isWithoutToken: true), at: path)
+    router.post("\(path)", use: report)
   }
 
   private func report(request: Request, context: APIContext) async throws -> Reply {
@@ -44,8 +49,6 @@ struct SecretScanningRoutes: RouteGroup {
   ///
   /// - Throws: a ``Problem`` of 400; 429 when the caller's address failed too often; 503 when the keys cannot be had.
   private func authenticate(_ request: Request, _ context: APIContext) async throws {
-    let address = context.exchange.clientAddress
-    try context.exchange.require(services.limiter.admitsAttempt(address: address))
     if let signature = Signature(request.headers) {
       switch await keys.key(named: signature.keyIdentifier) {
       case .found(let key):
@@ -55,7 +58,8 @@ struct SecretScanningRoutes: RouteGroup {
       }
     }
     refused.add()
-    try context.exchange.require(services.limiter.failedAttempt(address: address))
+    try context.exchange.require(
+      services.limiter.failedAttempt(address: context.exchange.clientAddress))
     throw Problem(.signatureInvalid)
   }
 }

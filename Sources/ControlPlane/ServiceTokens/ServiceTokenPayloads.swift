@@ -51,7 +51,7 @@ extension ServiceTokenRow {
 
 /// The body of `POST …/service-tokens`.
 struct CreateServiceTokenPayload {
-  let name: String
+  let name: ExactText
   let role: Role
   let projectIDs: [ProjectID]?
   let expiresAt: Timestamp
@@ -59,7 +59,7 @@ struct CreateServiceTokenPayload {
   /// - Throws: a ``Problem`` of 400 or 422 that lists everything that is wrong.
   init(_ body: ByteBuffer, now: Timestamp) throws {
     let reader = try PayloadReader(body)
-    let name = reader.string("name", .name)
+    let name = reader.exactText("name", .name)
     let role = reader.choice("role", of: Role.self)
     projectIDs = reader.optionalStrings(
       "project_ids", 1...100, each: TextRules(1...64), where: { ProjectID($0) != nil },

@@ -30,6 +30,8 @@ enum ServiceTokenTable: EntityTable {
       .value("revoked_at") { $0.token.revokedAt.map(TimestampTZ.init) },
       .value("created_by_kind") { $0.token.createdBy.kind.rawValue },
       .value("created_by_id") { $0.token.createdBy.id },
+      .value("rotated_by_kind") { ($0.token.rotatedBy?.kind).map(\.rawValue) },
+      .value("rotated_by_id") { $0.token.rotatedBy?.id },
       .value("version") { $0.token.version },
       .value("created_at") { TimestampTZ($0.token.createdAt) },
       .value("updated_at") { TimestampTZ($0.token.updatedAt) },
@@ -92,12 +94,13 @@ enum ServiceTokenTable: EntityTable {
     """
   }
 
-  /// The tokens that a person made in workspaces that they are a member of.
+  /// The tokens that a person made, or whose present secret they were shown, in workspaces that they are a member of.
   static func unrevoked(madeBy maker: UserID) -> Query {
     """
     SELECT organization_id, token_id FROM service_tokens JOIN memberships USING (organization_id) \
-    WHERE user_id = \(maker.uuid) AND created_by_kind = \(Actor.Kind.user.rawValue) \
-    AND created_by_id = \(maker.uuid) AND revoked_at IS NULL ORDER BY organization_id, token_id
+    WHERE user_id = \(maker.uuid) AND (\
+    created_by_kind = 'user' AND created_by_id = \(maker.uuid) \
+    OR rotated_by_kind = 'user' AND rotated_by_id = \(maker.uuid)) AND revoked_at IS NULL ORDER BY organization_id, token_id
     """
   }
 
@@ -134,11 +137,13 @@ extension ServiceTokenRow {
   init(_ row: Row) throws(PostgresError) {
     let (
       organizationID, id, name, role, projectIDs, hash, lastFour, formerHash, formerUntil,
-      expiresAt, revokedAt, byKind, byID, version, createdAt, updatedAt, lastUsedAt
+      expiresAt, revokedAt, byKind, byID, rotatedByKind, rotatedByID, version, createdAt, updatedAt,
+      lastUsedAt
     ) = try row.decode(
       (
-        UUID, UUID, String, Role, [UUID]?, [UInt8], String, [UInt8]?, TimestampTZ?, TimestampTZ,
-        TimestampTZ?, Actor.Kind, UUID?, Int64, TimestampTZ, TimestampTZ, TimestampTZ?
+        UUID, UUID, ExactText, Role, [UUID]?, [UInt8], String, [UInt8]?, TimestampTZ?, TimestampTZ,
+        TimestampTZ?, Actor.Kind, UUID?, Actor.Kind?, UUID?, Int64, TimestampTZ, TimestampTZ,
+        TimestampTZ?
       ).self)
     var former: ServiceToken.Former?
     if let formerHash, let formerUntil {
@@ -153,7 +158,8 @@ extension ServiceTokenRow {
         name: name, role: role, projectIDs: projectIDs?.map { ProjectID($0) },
         secret: TokenSecret(hashBytes: hash, lastFour: lastFour), former: former,
         expiresAt: Timestamp(expiresAt), revokedAt: revokedAt.map(Timestamp.init),
-        createdBy: Actor(kind: byKind, id: byID), version: version,
+        createdBy: Actor(kind: byKind, id: byID),
+        rotatedBy: rotatedByKind.map { Actor(kind: $0, id: rotatedByID) }, version: version,
         createdAt: Timestamp(createdAt), updatedAt: Timestamp(updatedAt)),
       lastUsedAt: lastUsedAt.map(Timestamp.init))
   }

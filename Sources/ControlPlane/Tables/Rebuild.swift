@@ -7,7 +7,7 @@ package import Postgres
 /// Proves that the tables say what the log says: every workspace is folded anew, rendered into empty staging tables, and
 /// these are compared with the live ones, row by row, all as of one moment. Writers need not stop.
 package enum Rebuild {
-  private static let pageSize: Int64 = 1000
+  static let pageSize: Int64 = 1000
 
   /// A row that stands only on one side: one that differs stands on both, once as it is and once as it should be.
   package struct Difference: Hashable, Sendable {
@@ -31,64 +31,117 @@ package enum Rebuild {
   package static func differences(
     _ session: Session, deadline: ContinuousClock.Instant
   ) throws -> [Difference] {
-    let staging: [Staging] = entityTables.map { $0.staging } + [AuditEventTable.staging]
-    _ = try session.pipeline(
-      ["BEGIN ISOLATION LEVEL REPEATABLE READ"] + staging.map(\.create), deadline: deadline)
-    do {
+    try withSnapshot(session, deadline: deadline) {
       var last: UUID?
       while let id = try next(after: last, session, deadline) {
-        try stage(OrganizationID(id), session, deadline)
+        var stream = StagedStream(OrganizationID(id))
+        while let events = try page(of: id, after: stream.position, session, deadline) {
+          try stream.add(events, session, deadline)
+        }
+        try stream.finish(session, deadline)
         last = id
       }
-      let found = try session.pipeline(staging.map(\.compare), deadline: deadline)
+      return try differences(limit: nil, session, deadline)
+    }
+  }
+
+  /// Runs a body in a transaction that sees one moment of the database, and empty twins of its tables. Both are gone
+  /// afterwards: nothing is changed.
+  static func withSnapshot<Result>(
+    _ session: Session, deadline: ContinuousClock.Instant, _ body: () throws -> Result
+  ) throws -> Result {
+    _ = try session.pipeline(
+      ["BEGIN ISOLATION LEVEL REPEATABLE READ"] + Staging.all.map(\.create), deadline: deadline)
+    do {
+      let result = try body()
       _ = try session.execute("ROLLBACK", deadline: deadline)
-      return try zip(staging, found).flatMap { staging, rows in
-        try rows.map { row throws in
-          let (isLive, text) = try row.decode((Bool, String).self)
-          return Difference(table: staging.name, side: isLive ? .live : .rebuilt, row: text)
-        }
-      }
+      return result
     } catch {
       if !session.isBroken { _ = try session.execute("ROLLBACK", deadline: deadline) }
       throw error
     }
   }
 
+  /// Compares the twins with the live tables.
+  ///
+  /// - Parameters:
+  ///   - limit: how many differences of each table there may be at most; nil for all of them.
+  ///   - only: the stream whose rows are compared; nil for all of them.
+  ///   - unknown: streams whose rows are not compared.
+  static func differences(
+    limit: Int64?, only: UUID? = nil, except unknown: Set<UUID> = [], _ session: Session,
+    _ deadline: ContinuousClock.Instant
+  ) throws -> [Difference] {
+    let found = try session.pipeline(
+      Staging.all.map { $0.compare(limit: limit, only: only, except: unknown) },
+      deadline: deadline)
+    return try zip(Staging.all, found).flatMap { staging, rows in
+      try rows.map { row throws in
+        let (isLive, text) = try row.decode((Bool, String).self)
+        return Difference(table: staging.name, side: isLive ? .live : .rebuilt, row: text)
+      }
+    }
+  }
+
+  /// The names of a table's key columns.
+  static func keys(of table: String) -> [String] {
+    Staging.all.first { $0.name == table }?.keys ?? []
+  }
+
   /// The next workspace that has events, in the order of ids.
-  private static func next(
+  static func next(
     after id: UUID?, _ session: Session, _ deadline: ContinuousClock.Instant
   ) throws(PostgresError) -> UUID? {
     try session.execute(EventLog.nextStream(after: id), deadline: deadline).first?
       .decode(UUID.self)
   }
 
-  private static func stage(
-    _ id: OrganizationID, _ session: Session, _ deadline: ContinuousClock.Instant
+  /// The next events of a stream; nil behind the last one.
+  static func page(
+    of id: UUID, after position: Int64, _ session: Session, _ deadline: ContinuousClock.Instant
+  ) throws -> [RecordedEvent]? {
+    let events = try session.execute(
+      EventLog.events(of: id, after: position, limit: pageSize), deadline: deadline
+    ).map { row throws in try RecordedEvent(row) }
+    return events.isEmpty ? nil : events
+  }
+}
+
+/// One workspace on its way into the twins: its audit page by page, its entities when all is folded.
+struct StagedStream {
+  let id: OrganizationID
+  private(set) var state = StoredWorkspace()
+  /// Of the newest event that was folded.
+  private(set) var position: Int64 = 0
+  private var entities: Set<Entity> = []
+
+  init(_ id: OrganizationID) { self.id = id }
+
+  /// Folds the events that follow.
+  ///
+  /// - Throws: ``FoldError``, ``UnknownEventType`` or `DecodingError` when they cannot be folded; ``PostgresError``.
+  mutating func add(
+    _ events: [RecordedEvent], _ session: Session, _ deadline: ContinuousClock.Instant
   ) throws {
-    var state = StoredWorkspace()
-    var entities: Set<Entity> = []
-    var position: Int64 = 0
-    while true {
-      let events = try session.execute(
-        EventLog.events(of: id.uuid, after: position, limit: pageSize), deadline: deadline
-      ).map { row throws in try RecordedEvent(row) }
-      guard let newest = events.last else { break }
-      position = newest.position
-      var auditRows: [AuditEventRow] = []
-      for event in events {
-        let happened = try WorkspaceEvent(event)
-        let entity = happened.entity(in: id)
-        entities.formUnion(happened.changedEntities(in: id))
-        let before = state.workspace.audited(happened, in: id)
-        try state.fold(event)
-        let after = state.workspace.audited(happened, in: id)
-        auditRows.append(
-          AuditEventRow(
-            event: event, target: entity, origin: CommandOrigin(requestID: event.requestID),
-            before: before, after: after))
-      }
-      _ = try session.execute(AuditEventTable.staged.insert(auditRows), deadline: deadline)
+    var auditRows: [AuditEventRow] = []
+    for event in events {
+      let happened = try WorkspaceEvent(event)
+      let entity = happened.entity(in: id)
+      entities.formUnion(happened.changedEntities(in: id))
+      let before = state.workspace.audited(happened, in: id)
+      try state.fold(event)
+      let after = state.workspace.audited(happened, in: id)
+      auditRows.append(
+        AuditEventRow(
+          event: event, target: entity, origin: CommandOrigin(requestID: event.requestID),
+          before: before, after: after))
+      position = event.position
     }
+    _ = try session.execute(AuditEventTable.staged.insert(auditRows), deadline: deadline)
+  }
+
+  /// Renders every entity that was ever touched.
+  func finish(_ session: Session, _ deadline: ContinuousClock.Instant) throws {
     let touched = entities.map {
       TouchedEntity(organizationID: id, entity: $0, workspace: state.workspace)
     }
@@ -102,6 +155,10 @@ private struct Staging {
   let name: String
   /// Those that can be rebuilt.
   let columns: [String]
+  /// Those of the primary key.
+  let keys: [String]
+
+  static let all: [Staging] = entityTables.map { $0.staging } + [AuditEventTable.staging]
 
   var create: Query {
     Query(
@@ -111,13 +168,31 @@ private struct Staging {
   }
 
   /// The rows of either side that the other one lacks, each as often as it does.
-  var compare: Query {
-    let (live, rebuilt) = (select(from: name), select(from: Self.name(name)))
+  func compare(limit: Int64?, only: UUID?, except unknown: Set<UUID>) -> Query {
+    let filter = filter(only: only, except: unknown)
+    let (live, rebuilt) = (
+      select(from: name) + filter, select(from: Self.name(name)) + (hasStream ? filter : "")
+    )
     return Query(
       unchecked: """
         SELECT true, to_jsonb(d)::text FROM (\(live) EXCEPT ALL \(rebuilt)) d \
-        UNION ALL SELECT false, to_jsonb(d)::text FROM (\(rebuilt) EXCEPT ALL \(live)) d
+        UNION ALL SELECT false, to_jsonb(d)::text FROM (\(rebuilt) EXCEPT ALL \(live)) d \
+        LIMIT \(limit.map(String.init) ?? "ALL")
         """)
+  }
+
+  private var hasStream: Bool { columns.contains("organization_id") }
+
+  /// Of tables that do not say whose their rows are, one stream's are found by the keys that its events tell.
+  private func filter(only: UUID?, except unknown: Set<UUID>) -> String {
+    guard let only else {
+      guard hasStream, !unknown.isEmpty else { return "" }
+      let list = unknown.map { "'\($0.lowercased)'" }.joined(separator: ", ")
+      return " WHERE organization_id NOT IN (\(list))"
+    }
+    if hasStream { return " WHERE organization_id = '\(only.lowercased)'" }
+    let key = keys.joined(separator: ", ")
+    return " WHERE (\(key)) IN (SELECT \(key) FROM \(Self.name(name)))"
   }
 
   static func name(_ table: String) -> String { "rebuilt_\(table)" }
@@ -129,7 +204,9 @@ private struct Staging {
 
 extension EntityTable {
   fileprivate static var staging: Staging {
-    Staging(name: table.name, columns: table.columns.map(\.name))
+    Staging(
+      name: table.name, columns: table.columns.map(\.name),
+      keys: table.columns.filter(\.isKey).map(\.name))
   }
 
   fileprivate static func stage(_ touched: [TouchedEntity]) -> Query? {
@@ -143,7 +220,8 @@ extension AuditEventTable {
   /// Address and user agent are evidence, which only the audit has: they are not compared.
   fileprivate static let staging = Staging(
     name: table.name,
-    columns: table.columns.map(\.name).filter { $0 != "ip" && $0 != "user_agent" })
+    columns: table.columns.map(\.name).filter { $0 != "ip" && $0 != "user_agent" },
+    keys: table.columns.filter(\.isKey).map(\.name))
 
   fileprivate static let staged = Table<AuditEventRow>(Staging.name(table.name), table.columns)
 }

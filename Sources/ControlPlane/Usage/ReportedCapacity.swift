@@ -10,7 +10,7 @@ struct ReportedCapacity {
   static func query(of organizations: [UUID]) -> Query {
     """
     SELECT organization_id, \(fragment: CapacityQuery.columns), \
-    (SELECT coalesce(sum(requests), 0)::bigint FROM usage_reports AS r \
+    (SELECT \(fragment: UsageReportTable.requests) FROM usage_reports AS r \
     WHERE r.organization_id = o.organization_id) \
     FROM organizations AS o WHERE organization_id = ANY(\(organizations))
     """

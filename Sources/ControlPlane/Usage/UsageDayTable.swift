@@ -11,20 +11,22 @@ enum UsageDayTable {
     "tokens_in", "tokens_out", "cost_micro_usd",
   ]
 
+  /// The columns that are added up.
+  private static let sums = ["requests", "tokens_in", "tokens_out", "cost_micro_usd"]
+
   /// Adds the records in a table to their days.
   static func add(from records: String) -> String {
+    let additions = sums.map { "\($0) = \(SaturatingSQL.sum(of: "d.\($0)", "excluded.\($0)"))" }
     // In the order of the key: two batches wait for each other one way only.
-    """
-    INSERT INTO usage_days AS d (\(columns.joined(separator: ", "))) \
-    SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, project_id, provider, \
-    model, decision, count(*), coalesce(sum(tokens_in), 0)::bigint, \
-    coalesce(sum(tokens_out), 0)::bigint, coalesce(sum(cost_micro_usd), 0)::bigint \
-    FROM \(records) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 \
-    ON CONFLICT (organization_id, day, project_id, provider, model, decision) DO UPDATE SET \
-    requests = d.requests + excluded.requests, tokens_in = d.tokens_in + excluded.tokens_in, \
-    tokens_out = d.tokens_out + excluded.tokens_out, \
-    cost_micro_usd = d.cost_micro_usd + excluded.cost_micro_usd
-    """
+    return """
+      INSERT INTO usage_days AS d (\(columns.joined(separator: ", "))) \
+      SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, project_id, provider, \
+      model, decision, count(*), \(SaturatingSQL.sum("tokens_in")), \
+      \(SaturatingSQL.sum("tokens_out")), \(SaturatingSQL.sum("cost_micro_usd")) \
+      FROM \(records) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 \
+      ON CONFLICT (organization_id, day, project_id, provider, model, decision) DO UPDATE SET \
+      \(additions.joined(separator: ", "))
+      """
   }
 
   /// What sums are taken by. The raw values are the contract's names, and those of the columns.
@@ -50,10 +52,10 @@ enum UsageDayTable {
   ) -> Query {
     let names = dimensions.map(\.rawValue).joined(separator: ", ")
     let texts = dimensions.map { "\($0.rawValue)::text" }.joined(separator: ", ")
+    let totals = Self.sums.map { "\(SaturatingSQL.sum($0)) AS \($0)" }.joined(separator: ", ")
     return """
-      SELECT \(fragment: Query(unchecked: texts)), sum(requests)::bigint AS requests, \
-      sum(tokens_in)::bigint AS tokens_in, sum(tokens_out)::bigint AS tokens_out, \
-      sum(cost_micro_usd)::bigint AS cost_micro_usd FROM usage_days \
+      SELECT \(fragment: Query(unchecked: texts)), \(fragment: Query(unchecked: totals)) \
+      FROM usage_days \
       WHERE organization_id = \(organization.uuid) AND day >= \(filter.firstDay)::date \
       AND day < (\(filter.firstDay)::date + interval '1 month')::date \
       AND (\(filter.projectID?.uuid)::uuid IS NULL OR project_id = \(filter.projectID?.uuid)) \

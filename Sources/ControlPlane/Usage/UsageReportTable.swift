@@ -14,15 +14,18 @@ enum UsageReportTable {
   static func add(from records: String) -> String {
     """
     INSERT INTO usage_reports (organization_id, project_id, requests, cost_micro_usd) \
-    SELECT organization_id, project_id, count(*), coalesce(sum(cost_micro_usd), 0)::bigint \
+    SELECT organization_id, project_id, count(*), \(SaturatingSQL.sum("cost_micro_usd")) \
     FROM \(records) WHERE decision = 'allow' GROUP BY organization_id, project_id
     """
   }
 
+  /// All requests of some reports.
+  static let requests = Query(unchecked: SaturatingSQL.sum("requests"))
+
   /// How many requests of a workspace are not counted yet.
   static func pending(of organization: OrganizationID) -> Query {
     """
-    SELECT coalesce(sum(requests), 0)::bigint AS requests FROM usage_reports \
+    SELECT \(fragment: requests) AS requests FROM usage_reports \
     WHERE organization_id = \(organization.uuid)
     """
   }

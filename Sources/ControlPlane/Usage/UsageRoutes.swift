@@ -24,7 +24,7 @@ struct UsageRoutes: RouteGroup {
     let dimensions = query.dimensions("group_by")
     var filter = UsageDayTable.Filter(firstDay: period.start.day)
     filter.projectID = query.id("project_id", of: Project.self)
-    filter.provider = query.string("provider", .provider)
+    filter.provider = query.provider()
     filter.model = query.string("model", TextRules(1...ModelPattern.longest))
     filter.decision = query.choice("decision")
     try query.finish()

@@ -140,6 +140,11 @@ package final class UsageSettlement: Service {
   /// - Returns: false when it has to be tried again.
   private func count(_ reports: [UsageReport], of organization: OrganizationID) async -> Bool {
     let time = Timestamp.now
+    if reports.isTooLarge {
+      logger.error(
+        "a sum of usage is too large and is counted as the largest number",
+        metadata: ["organization_id": "\(organization)"])
+    }
     do throws(CommandError) {
       _ = try await commands.handle(
         CommandRequest(

@@ -1,6 +1,7 @@
 package import Domain
 import Glibc
 import Synchronization
+import Threads
 
 /// Finds the addresses of a name. Injected, so that tests can have names that change their minds.
 package protocol HostResolver: Sendable {
@@ -13,28 +14,38 @@ package struct HostNotFound: Error, Equatable, Sendable {
   package init() {}
 }
 
-/// The system's own resolver, which blocks: each name that is asked for has a thread for as long as that takes, shared by those
-/// who ask for the same name. A name server that does not answer keeps nobody waiting but them.
+/// The system's own resolver, which blocks: each name that is being resolved has a thread of its own, which all callers who
+/// ask for the same name share. A name server that does not answer delays only those callers.
 package final class SystemResolver: HostResolver {
   private typealias Waiter = CheckedContinuation<Result<[IPAddress], HostNotFound>, Never>
 
-  /// More names at once lead nowhere for the moment.
-  private static let mostNames = 512
+  /// Each name that is being resolved holds a thread and up to two descriptors.
+  package static let defaultMaxNames = 256
 
+  private let maxNames: Int
   private let waiting = Mutex<[String: [Waiter]]>([:])
 
-  package init() {}
+  /// - Parameter maxNames: how many names may be looked up at once; more of them lead nowhere for the moment.
+  package init(maxNames: Int = SystemResolver.defaultMaxNames) {
+    self.maxNames = maxNames
+  }
 
   package func addresses(of name: String) async throws(HostNotFound) -> [IPAddress] {
     let result = await withCheckedContinuation { (continuation: Waiter) in
       let (isFirst, isRefused) = waiting.withLock { waiting -> (Bool, Bool) in
         let isFirst = waiting[name] == nil
-        guard !isFirst || waiting.count < Self.mostNames else { return (false, true) }
+        guard !isFirst || waiting.count < maxNames else { return (false, true) }
         waiting[name, default: []].append(continuation)
         return (isFirst, false)
       }
       if isRefused { return continuation.resume(returning: .failure(HostNotFound())) }
-      if isFirst { onThread { self.finish(name, with: Self.look(up: name)) } }
+      guard isFirst else { return }
+      do throws(BlockingThread.Refused) {
+        try BlockingThread.start { self.finish(name, with: Self.look(up: name)) }
+      } catch {
+        // Without a thread the name leads nowhere for the moment, for all who ask.
+        finish(name, with: .failure(HostNotFound()))
+      }
     }
     return try result.get()
   }
@@ -79,25 +90,4 @@ extension IPAddress {
     default: return nil
     }
   }
-}
-
-/// Runs a body on a thread of its own.
-private func onThread(_ body: @escaping @Sendable () -> Void) {
-  final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-  var attributes = pthread_attr_t()
-  pthread_attr_init(&attributes)
-  defer { pthread_attr_destroy(&attributes) }
-  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-  var thread = pthread_t()
-  let box = Unmanaged.passRetained(Box(body))
-  let code = pthread_create(
-    &thread, &attributes,
-    { argument in
-      Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue().body()
-      return nil
-    }, box.toOpaque())
-  precondition(code == 0, "pthread_create: errno \(code)")
 }

@@ -14,6 +14,9 @@ package struct Webhooks: Sendable {
   /// For one attempt.
   package var timeLimit = WebhookClient.timeLimit
 
+  /// Descriptors that sending takes at most: a connection for each delivery under way, and two for each name being resolved.
+  static let maxDescriptors = WebhookWorkers.mostEndpoints + 2 * SystemResolver.defaultMaxNames
+
   package init(targets: TargetPolicy = TargetPolicy()) {
     self.targets = targets
   }

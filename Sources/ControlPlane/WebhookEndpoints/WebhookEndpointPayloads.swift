@@ -56,7 +56,7 @@ struct CreateWebhookEndpointPayload {
   init(_ body: ByteBuffer, _ policy: TargetPolicy) throws {
     let reader = try PayloadReader(body)
     let url = reader.check(reader.string("url", .webhookURL), policy)
-    let description = reader.optionalString("description", .endpointDescription)
+    let description = reader.optionalExactText("description", .endpointDescription)
     let types = reader.optionalStrings(
       "event_types", 1...EventTypeFilter.mostPatterns, each: .eventTypePattern,
       where: EventTypeFilter.isKnown, otherwise: PayloadReader.patternRule)
@@ -83,7 +83,7 @@ struct ChangeWebhookEndpointPayload {
         where: EventTypeFilter.isKnown, otherwise: PayloadReader.patternRule))
     changes = WebhookEndpointChanges(
       url: reader.check(url, policy),
-      description: reader.stringChange("description", .endpointDescription).removable,
+      description: reader.exactTextChange("description", .endpointDescription).removable,
       eventTypes: types.map { EventTypeFilter($0) })
     try reader.finish()
   }

@@ -82,7 +82,7 @@ extension WebhookEndpointRow {
       byID, version, createdAt, updatedAt
     ) = try row.decode(
       (
-        UUID, UUID, String, String?, [String], [UInt8], Int64, [UInt8]?, Int64?, TimestampTZ?,
+        UUID, UUID, String, ExactText?, [String], [UInt8], Int64, [UInt8]?, Int64?, TimestampTZ?,
         TimestampTZ?, WebhookEndpoint.DisabledReason?, Int64, Int64?, Actor.Kind, UUID?, Int64,
         TimestampTZ, TimestampTZ
       ).self)

@@ -15,7 +15,7 @@ package enum APIKeyEvent: Equatable, Sendable {
     package let projectID: ProjectID
     /// Of the project.
     package let environment: Project.Environment
-    package let name: String
+    package let name: ExactText
     package let secret: TokenSecret
     /// The key whose place it takes; absent when it takes none's.
     package let rotatedFrom: APIKeyID?
@@ -35,7 +35,7 @@ package enum APIKeyEvent: Equatable, Sendable {
   package struct Renamed: EventPayload {
     package static let type = "api_key.renamed"
     package let keyID: APIKeyID
-    package let name: String
+    package let name: ExactText
     package var event: WorkspaceEvent { .apiKey(.renamed(self)) }
 
     private enum CodingKeys: String, CodingKey {
@@ -77,7 +77,7 @@ package enum APIKeyEvent: Equatable, Sendable {
     package static let type = "api_key.revoked"
     package let keyID: APIKeyID
     /// Absent when nobody gave one.
-    package let reason: String?
+    package let reason: ExactText?
     package var event: WorkspaceEvent { .apiKey(.revoked(self)) }
 
     private enum CodingKeys: String, CodingKey {
@@ -126,7 +126,7 @@ package struct APIKey: Equatable, Sendable, Codable, Identified {
 
   package let projectID: ProjectID
   package let environment: Project.Environment
-  package var name: String
+  package var name: ExactText
   package let secret: TokenSecret
   /// The key whose place it took.
   package let rotatedFrom: APIKeyID?
@@ -135,7 +135,7 @@ package struct APIKey: Equatable, Sendable, Codable, Identified {
   /// Nil when it does not expire. Of a key that was rotated: when the grace ends.
   package var expiresAt: Timestamp?
   package var revokedAt: Timestamp?
-  package var revokedReason: String?
+  package var revokedReason: ExactText?
   package let createdBy: Actor
   package var version: Int64
   package let createdAt: Timestamp
@@ -143,9 +143,9 @@ package struct APIKey: Equatable, Sendable, Codable, Identified {
 
   /// A key as it was read from a row.
   package init(
-    projectID: ProjectID, environment: Project.Environment, name: String, secret: TokenSecret,
+    projectID: ProjectID, environment: Project.Environment, name: ExactText, secret: TokenSecret,
     rotatedFrom: APIKeyID? = nil, rotatedTo: APIKeyID? = nil, expiresAt: Timestamp? = nil,
-    revokedAt: Timestamp? = nil, revokedReason: String? = nil, createdBy: Actor,
+    revokedAt: Timestamp? = nil, revokedReason: ExactText? = nil, createdBy: Actor,
     version: Int64 = 1, createdAt: Timestamp, updatedAt: Timestamp
   ) {
     self.projectID = projectID

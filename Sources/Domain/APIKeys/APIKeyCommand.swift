@@ -3,13 +3,13 @@
 /// Each names the project too: whoever may act in one project reaches no other's keys.
 package enum APIKeyCommand: Equatable, Sendable {
   case create(
-    APIKeyID, project: ProjectID, name: String, secret: TokenSecret, expiresAt: Timestamp?)
+    APIKeyID, project: ProjectID, name: ExactText, secret: TokenSecret, expiresAt: Timestamp?)
   /// Nil leaves something as it is; the inner nil removes it. A time that has passed means now.
-  case change(APIKeyID, project: ProjectID, name: String?, expiresAt: Timestamp??)
+  case change(APIKeyID, project: ProjectID, name: ExactText?, expiresAt: Timestamp??)
   /// `to` is the key that takes the place of the one before, which stays good for `graceSeconds`.
   case rotate(
     APIKeyID, project: ProjectID, to: APIKeyID, secret: TokenSecret, graceSeconds: Int64)
-  case revoke(APIKeyID, project: ProjectID, reason: String?)
+  case revoke(APIKeyID, project: ProjectID, reason: ExactText?)
 
   /// The key that it leaves behind.
   package var keyID: APIKeyID {
@@ -126,7 +126,7 @@ extension APIKey {
   }
 
   fileprivate func changes(
-    _ id: APIKeyID, name newName: String?, expiresAt newExpiry: Timestamp??, at time: Timestamp
+    _ id: APIKeyID, name newName: ExactText?, expiresAt newExpiry: Timestamp??, at time: Timestamp
   ) throws(Rejection) -> [APIKeyEvent] {
     var events: [APIKeyEvent] = []
     if let newName, newName != name { events.append(.renamed(.init(keyID: id, name: newName))) }

@@ -12,7 +12,7 @@ package enum AccountEvent: Equatable, Sendable {
   package struct TokenCreated: EventPayload {
     package static let type = "account.token_created"
     package let tokenID: PersonalAccessTokenID
-    package let name: String
+    package let name: ExactText
     package let secret: TokenSecret
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
@@ -60,7 +60,7 @@ package enum AccountEvent: Equatable, Sendable {
 package struct PersonalAccessToken: Equatable, Sendable, Codable, Identified {
   package static let idPrefix = "pat"
 
-  package let name: String
+  package let name: ExactText
   package let secret: TokenSecret
   package let expiresAt: Timestamp?
   package var revokedAt: Timestamp?
@@ -69,7 +69,7 @@ package struct PersonalAccessToken: Equatable, Sendable, Codable, Identified {
 
   /// A token as it was read from a row.
   package init(
-    name: String, secret: TokenSecret, expiresAt: Timestamp?, revokedAt: Timestamp? = nil,
+    name: ExactText, secret: TokenSecret, expiresAt: Timestamp?, revokedAt: Timestamp? = nil,
     version: Int64, createdAt: Timestamp
   ) {
     self.name = name
@@ -125,7 +125,7 @@ package struct Account: Equatable, Sendable, Codable {
 
 package enum AccountCommand: Equatable, Sendable {
   case createToken(
-    PersonalAccessTokenID, name: String, secret: TokenSecret, expiresAt: Timestamp?)
+    PersonalAccessTokenID, name: ExactText, secret: TokenSecret, expiresAt: Timestamp?)
   case revokeToken(PersonalAccessTokenID)
   case erase
 }

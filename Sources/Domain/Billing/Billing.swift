@@ -23,13 +23,16 @@ package enum BillingEvent: Equatable, Sendable {
     /// What it pays for; absent when it pays for nothing (any more).
     package let planTier: PlanTier?
     package let place: Billing.Place
+    /// The update that was learnt. It may be older than what the subscription is then: several updates of one second come
+    /// in any order.
+    package let update: Billing.Update?
     package var event: WorkspaceEvent { .billing(.subscriptionChanged(self)) }
 
     private enum CodingKeys: String, CodingKey {
       case subscriptionID = "subscription_id"
       case customerID = "customer_id"
       case planTier = "plan_tier"
-      case place
+      case place, update
     }
   }
 
@@ -50,33 +53,15 @@ package enum BillingEvent: Equatable, Sendable {
 /// What the payment provider calls a workspace, and what is subscribed to. The same facts always leave the same
 /// subscriptions, in whatever order they were learnt.
 package struct Billing: Equatable, Sendable, Codable {
-  /// Where a fact stands among those about the same subscription.
-  package struct Place: Hashable, Comparable, Sendable, Codable {
-    /// When it happened, in seconds since the epoch, as the provider tells it.
-    package let time: Int64
-    /// Of those that happened in the same second: what was made is changed, and what was changed ends.
-    package let rank: Int64
-    /// The provider's name of the event. It only makes sure that no two facts have the same place.
-    package let source: String
-
-    package init(time: Int64, rank: Int64, source: String) {
-      self.time = time
-      self.rank = rank
-      self.source = source
-    }
-
-    package static func < (left: Place, right: Place) -> Bool {
-      (left.time, left.rank, left.source) < (right.time, right.rank, right.source)
-    }
-  }
-
   package struct Subscription: Equatable, Sendable, Codable {
     package let customerID: String
     package let planTier: PlanTier?
     package let place: Place
+    /// All updates that are known of the place's second.
+    package let updates: [Update]
 
     private enum CodingKeys: String, CodingKey {
-      case place
+      case place, updates
       case customerID = "customer_id"
       case planTier = "plan_tier"
     }
@@ -108,8 +93,11 @@ package struct Billing: Equatable, Sendable, Codable {
     switch event {
     case .customerLinked(let linked): customerID = linked.customerID
     case .subscriptionChanged(let changed):
+      let known = subscriptions[changed.subscriptionID]
+      let others = known.flatMap { $0.place.isSameMoment(as: changed.place) ? $0.updates : nil }
       subscriptions[changed.subscriptionID] = Subscription(
-        customerID: changed.customerID, planTier: changed.planTier, place: changed.place)
+        customerID: changed.customerID, planTier: changed.planTier, place: changed.place,
+        updates: (others ?? []) + (changed.update.map { [$0] } ?? []))
       customerID = paying?.value.customerID ?? customerID ?? changed.customerID
     }
   }
@@ -127,7 +115,9 @@ package enum BillingCommand: Equatable, Sendable {
   /// Something was bought as this customer.
   case link(customerID: String)
   /// A subscription is as told; nil when it pays for nothing (any more).
-  case subscription(String, customerID: String, planTier: PlanTier?, Billing.Place)
+  case subscription(
+    String, customerID: String, planTier: PlanTier?, Billing.Place, Billing.Update? = nil,
+    ifUnclear: Billing.IfUnclear = .decideByName)
 }
 
 extension Workspace {
@@ -140,10 +130,11 @@ extension Workspace {
     case .link(let customerID):
       guard billing.customerID == nil else { return [] }
       return [.billing(.customerLinked(.init(customerID: customerID)))]
-    case .subscription(let id, let customerID, let tier, let place):
-      if let known = billing.subscriptions[id], known.place >= place { return [] }
-      let event = BillingEvent.subscriptionChanged(
-        .init(subscriptionID: id, customerID: customerID, planTier: tier, place: place))
+    case .subscription(let id, let customerID, let tier, let place, let update, let ifUnclear):
+      guard
+        let event = try billing.change(
+          of: id, customerID, tier, place, update, ifUnclear: ifUnclear)
+      else { return [] }
       var after = billing
       after.evolve(event)
       guard after.planTier != billing.planTier, after.planTier != plan?.tier,
@@ -153,5 +144,36 @@ extension Workspace {
         .billing(event), .plan(.changed(.init(after.planTier, of: context.plans))),
       ]
     }
+  }
+}
+
+extension Billing {
+  /// What a fact makes of a subscription; nil when it says nothing new.
+  ///
+  /// - Throws: ``Rejection/subscriptionUnclear``.
+  fileprivate func change(
+    of id: String, _ customerID: String, _ tier: PlanTier?, _ place: Place, _ update: Update?,
+    ifUnclear: IfUnclear
+  ) throws(Rejection) -> BillingEvent? {
+    func changed(to tier: PlanTier?, _ place: Place) -> BillingEvent {
+      .subscriptionChanged(
+        .init(
+          subscriptionID: id, customerID: customerID, planTier: tier, place: place, update: update))
+    }
+    guard let update, let known = subscriptions[id], known.place.isSameMoment(as: place),
+      !known.updates.isEmpty
+    else {
+      if let known = subscriptions[id], known.place >= place { return nil }
+      return changed(to: tier, place)
+    }
+    guard !known.updates.contains(where: { $0.source == update.source }) else { return nil }
+    let updates = known.updates + [update]
+    if let last = Update.last(of: updates) {
+      return changed(to: last.planTier, place.of(last))
+    }
+    guard ifUnclear == .decideByName, let last = updates.max(by: { $0.source < $1.source }) else {
+      throw .subscriptionUnclear
+    }
+    return changed(to: last.planTier, place.of(last))
   }
 }

@@ -18,6 +18,7 @@ package struct CreditPurchase: Equatable, Sendable, Codable, Identified {
     case pending, paid, failed
   }
 
+  /// A dispute as the newest fact about it says.
   package struct Dispute: Equatable, Sendable, Codable {
     /// The raw values are stored.
     package enum Outcome: String, Sendable, Codable {
@@ -26,8 +27,21 @@ package struct CreditPurchase: Equatable, Sendable, Codable, Identified {
 
     /// In the payment's currency and its smallest unit.
     package let amount: Int64
-    /// Nil while it is open.
+    /// Nil while it is open, and the money away.
     package let outcome: Outcome?
+    package let place: Billing.Place
+  }
+
+  /// A single refund. One that failed stays so, whatever is told late of how it was made.
+  package struct Refund: Equatable, Sendable, Codable {
+    /// In the payment's currency and its smallest unit.
+    package let amount: Int64
+    package let hasFailed: Bool
+
+    private enum CodingKeys: String, CodingKey {
+      case amount
+      case hasFailed = "failed"
+    }
   }
 
   /// The provider's name of the payment; no two purchases have the same one.
@@ -39,8 +53,10 @@ package struct CreditPurchase: Equatable, Sendable, Codable, Identified {
   /// ISO 4217, in lower case.
   package let currency: String
   package internal(set) var payment: Payment
-  /// All that was paid back so far, in the currency's smallest unit.
-  package internal(set) var refundedAmount: Int64 = 0
+  /// The largest sum of refunds that was told, in the currency's smallest unit. Refunds that failed later may be in it.
+  package internal(set) var toldRefunds: Int64 = 0
+  /// By the provider's names of them. Some may be missing: the sum may be all that is told of them.
+  package internal(set) var refunds: [String: Refund] = [:]
   /// By the provider's names of them.
   package internal(set) var disputes: [String: Dispute] = [:]
   /// How many events happened to it.
@@ -49,6 +65,19 @@ package struct CreditPurchase: Equatable, Sendable, Codable, Identified {
   package internal(set) var updatedAt: Timestamp
   /// When the money came.
   package internal(set) var completedAt: Timestamp?
+
+  /// What went back to the customer and stayed there, in the currency's smallest unit.
+  ///
+  /// Both of what is known are bounds that the truth is never below: the refunds that are known singly and have not
+  /// failed, and the largest sum without all that failed since. The providers' documents leave open whether a failed
+  /// refund leaves the sum again; the larger bound is exact in either case.
+  package var refundedAmount: Int64 {
+    func sum(failed: Bool) -> Int64 {
+      refunds.values.filter { $0.hasFailed == failed }
+        .reduce(0) { $0 +| $1.amount }
+    }
+    return max(sum(failed: false), toldRefunds -| sum(failed: true), 0)
+  }
 
   package var status: Status {
     switch payment {
@@ -65,22 +94,22 @@ package struct CreditPurchase: Equatable, Sendable, Codable, Identified {
   /// What of the purchase counts for the balance: nothing before it is paid, and only the share of the money that was
   /// neither paid back nor is disputed.
   package var standingUnits: Int64 {
-    payment == .paid ? logUnits - withdrawnUnits : 0
+    payment == .paid ? logUnits -| withdrawnUnits : 0
   }
 
   /// The share of what went back, rounded down; all units when all of the money did.
   private var withdrawnUnits: Int64 {
     let back = disputes.values.filter { $0.outcome != .won }
-      .reduce(min(amount, refundedAmount)) { min(amount, $0 + min(amount, $1.amount)) }
+      .reduce(min(amount, refundedAmount)) { min(amount, $0 +| $1.amount) }
     guard amount > 0, back > 0 else { return 0 }
     return amount.dividingFullWidth(logUnits.multipliedFullWidth(by: back)).quotient
   }
 
   private enum CodingKeys: String, CodingKey {
-    case package, amount, currency, payment, disputes, version
+    case package, amount, currency, payment, refunds, disputes, version
     case paymentID = "payment_id"
     case logUnits = "log_units"
-    case refundedAmount = "refunded_amount"
+    case toldRefunds = "told_refunds"
     case createdAt = "created_at"
     case updatedAt = "updated_at"
     case completedAt = "completed_at"

@@ -33,11 +33,11 @@ package struct Credits: Equatable, Sendable, Codable {
     if let change = event.change {
       let before = event.purchaseID.flatMap { purchases[$0]?.standingUnits } ?? 0
       if let purchase {
-        guard purchase.standingUnits - before == change.units else {
+        guard purchase.standingUnits -| before == change.units else {
           throw FoldError(version: metadata.version, reason: "the units are not the purchase's")
         }
       }
-      guard balance + change.units == change.balance else {
+      guard balance +| change.units == change.balance else {
         throw FoldError(version: metadata.version, reason: "the balance is not the ledger's sum")
       }
       balance = change.balance
@@ -63,15 +63,22 @@ package struct Credits: Equatable, Sendable, Codable {
       return try purchase(id, failed.order, .failed, metadata)
     case .refunded(let refunded):
       var purchase = try known(id, metadata)
-      purchase.refundedAmount = refunded.refundedAmount
+      purchase.toldRefunds = refunded.refundedAmount
+      return purchase
+    case .refundRecorded(let recorded):
+      var purchase = try known(id, metadata)
+      purchase.refunds[recorded.refundID] = .init(
+        amount: recorded.amount, hasFailed: recorded.hasFailed)
       return purchase
     case .disputeOpened(let opened):
       var purchase = try known(id, metadata)
-      purchase.disputes[opened.disputeID] = .init(amount: opened.amount, outcome: nil)
+      purchase.disputes[opened.disputeID] = .init(
+        amount: opened.amount, outcome: nil, place: opened.place)
       return purchase
     case .disputeClosed(let closed):
       var purchase = try known(id, metadata)
-      purchase.disputes[closed.disputeID] = .init(amount: closed.amount, outcome: closed.outcome)
+      purchase.disputes[closed.disputeID] = .init(
+        amount: closed.amount, outcome: closed.outcome, place: closed.place)
       return purchase
     case .consumed, .debtIncurred:
       return nil
@@ -125,17 +132,20 @@ package enum CreditsCommand: Equatable, Sendable {
   case fail(PurchaseOrder)
   /// So much was paid back so far, in the currency's smallest unit.
   case refund(paymentID: String, refunded: Int64)
+  /// A single refund was made, or has failed: the money did not reach the customer.
+  case recordRefund(paymentID: String, refundID: String, amount: Int64, hasFailed: Bool)
   /// The payer's bank takes the amount back for as long as the dispute lasts.
-  case openDispute(paymentID: String, disputeID: String, amount: Int64)
+  case openDispute(paymentID: String, disputeID: String, amount: Int64, Billing.Place)
   case closeDispute(
-    paymentID: String, disputeID: String, amount: Int64, outcome: CreditPurchase.Dispute.Outcome)
+    paymentID: String, disputeID: String, amount: Int64, outcome: CreditPurchase.Dispute.Outcome,
+    Billing.Place)
 
   /// The provider's name of the payment.
   package var paymentID: String {
     switch self {
     case .begin(let order), .complete(let order), .fail(let order): order.paymentID
-    case .refund(let paymentID, _), .openDispute(let paymentID, _, _),
-      .closeDispute(let paymentID, _, _, _):
+    case .refund(let paymentID, _), .recordRefund(let paymentID, _, _, _),
+      .openDispute(let paymentID, _, _, _), .closeDispute(let paymentID, _, _, _, _):
       paymentID
     }
   }
@@ -178,39 +188,49 @@ extension Credits {
         .init(
           purchaseID: known?.id ?? order.purchaseID,
           order: known.map { .init($0.value) } ?? .init(order), units: units,
-          balance: balance + units))
+          balance: balance +| units))
     case .refund(_, let refunded):
       guard let known else { throw .notFound(.creditPurchase) }
-      guard refunded > known.value.refundedAmount else { return nil }
-      let units = known.value.units { $0.refundedAmount = refunded }
+      guard refunded > known.value.toldRefunds else { return nil }
+      let units = known.value.units { $0.toldRefunds = refunded }
       return .refunded(
         .init(
-          purchaseID: known.id, refundedAmount: refunded, units: units, balance: balance + units))
-    case .openDispute(_, let disputeID, let amount):
+          purchaseID: known.id, refundedAmount: refunded, units: units, balance: balance +| units))
+    case .recordRefund(_, let refundID, let amount, let hasFailed):
       guard let known else { throw .notFound(.creditPurchase) }
-      // It may have been heard of its end already.
-      guard known.value.disputes[disputeID] == nil else { return nil }
-      let units = known.value.units { $0.disputes[disputeID] = .init(amount: amount, outcome: nil) }
+      let before = known.value.refunds[refundID]
+      guard before.map({ hasFailed && !$0.hasFailed }) ?? true else { return nil }
+      let units = known.value.units {
+        $0.refunds[refundID] = .init(amount: amount, hasFailed: hasFailed)
+      }
+      return .refundRecorded(
+        .init(
+          purchaseID: known.id, refundID: refundID, amount: amount, hasFailed: hasFailed,
+          units: units, balance: balance +| units))
+    case .openDispute(_, let disputeID, let amount, let place):
+      guard let known else { throw .notFound(.creditPurchase) }
+      let dispute = CreditPurchase.Dispute(amount: amount, outcome: nil, place: place)
+      guard dispute.isNews(after: known.value.disputes[disputeID]) else { return nil }
+      let units = known.value.units { $0.disputes[disputeID] = dispute }
       return .disputeOpened(
         .init(
-          purchaseID: known.id, disputeID: disputeID, amount: amount, units: units,
-          balance: balance + units))
-    case .closeDispute(_, let disputeID, let amount, let outcome):
+          purchaseID: known.id, disputeID: disputeID, amount: amount, place: place, units: units,
+          balance: balance +| units))
+    case .closeDispute(_, let disputeID, let amount, let outcome, let place):
       guard let known else { throw .notFound(.creditPurchase) }
-      guard known.value.disputes[disputeID]?.outcome == nil else { return nil }
-      let units = known.value.units {
-        $0.disputes[disputeID] = .init(amount: amount, outcome: outcome)
-      }
+      let dispute = CreditPurchase.Dispute(amount: amount, outcome: outcome, place: place)
+      guard dispute.isNews(after: known.value.disputes[disputeID]) else { return nil }
+      let units = known.value.units { $0.disputes[disputeID] = dispute }
       return .disputeClosed(
         .init(
           purchaseID: known.id, disputeID: disputeID, amount: amount, outcome: outcome,
-          units: units, balance: balance + units))
+          place: place, units: units, balance: balance +| units))
     }
   }
 
   /// Spends what there is.
   func consume(_ units: Int64, in period: BillingPeriod) -> CreditsEvent {
-    .consumed(.init(period: period, units: -units, balance: balance - units))
+    .consumed(.init(period: period, units: -units, balance: balance -| units))
   }
 
   /// Once a month, when the balance falls below zero.
@@ -223,11 +243,23 @@ extension Credits {
   }
 }
 
+extension CreditPurchase.Dispute {
+  /// Whether it says more than what is known: it is the newer fact, and not the same one told by another event of the
+  /// same second.
+  fileprivate func isNews(after known: Self?) -> Bool {
+    guard let known else { return true }
+    if known.place.isSameMoment(as: place), (known.amount, known.outcome) == (amount, outcome) {
+      return false
+    }
+    return known.place < place
+  }
+}
+
 extension CreditPurchase {
   /// By how much a change of what is known changes the balance.
   fileprivate func units(after change: (inout CreditPurchase) -> Void) -> Int64 {
     var after = self
     change(&after)
-    return after.standingUnits - standingUnits
+    return after.standingUnits -| standingUnits
   }
 }

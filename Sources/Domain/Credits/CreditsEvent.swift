@@ -5,6 +5,7 @@ package enum CreditsEvent: Equatable, Sendable {
   case purchased(Purchased)
   case purchaseFailed(PurchaseFailed)
   case refunded(Refunded)
+  case refundRecorded(RefundRecorded)
   case disputeOpened(DisputeOpened)
   case disputeClosed(DisputeClosed)
   case consumed(Consumed)
@@ -52,6 +53,7 @@ package enum CreditsEvent: Equatable, Sendable {
     }
   }
 
+  /// The sum of what was paid back.
   package struct Refunded: EventPayload {
     package static let type = "credits.refunded"
     package let purchaseID: CreditPurchaseID
@@ -68,12 +70,33 @@ package enum CreditsEvent: Equatable, Sendable {
     }
   }
 
+  /// A single refund that was made, or has failed. Its units are zero when the sum of refunds was told before.
+  package struct RefundRecorded: EventPayload {
+    package static let type = "credits.refund_recorded"
+    package let purchaseID: CreditPurchaseID
+    package let refundID: String
+    /// In the currency's smallest unit.
+    package let amount: Int64
+    package let hasFailed: Bool
+    package let units: Int64
+    package let balance: Int64
+    package var event: WorkspaceEvent { .credits(.refundRecorded(self)) }
+
+    private enum CodingKeys: String, CodingKey {
+      case purchaseID = "purchase_id"
+      case refundID = "refund_id"
+      case hasFailed = "failed"
+      case amount, units, balance
+    }
+  }
+
   package struct DisputeOpened: EventPayload {
     package static let type = "credits.dispute_opened"
     package let purchaseID: CreditPurchaseID
     package let disputeID: String
     /// In the currency's smallest unit.
     package let amount: Int64
+    package let place: Billing.Place
     package let units: Int64
     package let balance: Int64
     package var event: WorkspaceEvent { .credits(.disputeOpened(self)) }
@@ -81,7 +104,7 @@ package enum CreditsEvent: Equatable, Sendable {
     private enum CodingKeys: String, CodingKey {
       case purchaseID = "purchase_id"
       case disputeID = "dispute_id"
-      case amount, units, balance
+      case amount, place, units, balance
     }
   }
 
@@ -92,6 +115,7 @@ package enum CreditsEvent: Equatable, Sendable {
     /// In the currency's smallest unit.
     package let amount: Int64
     package let outcome: CreditPurchase.Dispute.Outcome
+    package let place: Billing.Place
     package let units: Int64
     package let balance: Int64
     package var event: WorkspaceEvent { .credits(.disputeClosed(self)) }
@@ -99,7 +123,7 @@ package enum CreditsEvent: Equatable, Sendable {
     private enum CodingKeys: String, CodingKey {
       case purchaseID = "purchase_id"
       case disputeID = "dispute_id"
-      case amount, outcome, units, balance
+      case amount, outcome, place, units, balance
     }
   }
 
@@ -161,6 +185,7 @@ package enum CreditsEvent: Equatable, Sendable {
     case .purchased(let payload): payload.purchaseID
     case .purchaseFailed(let payload): payload.purchaseID
     case .refunded(let payload): payload.purchaseID
+    case .refundRecorded(let payload): payload.purchaseID
     case .disputeOpened(let payload): payload.purchaseID
     case .disputeClosed(let payload): payload.purchaseID
     case .consumed, .debtIncurred: nil
@@ -172,6 +197,7 @@ package enum CreditsEvent: Equatable, Sendable {
     switch self {
     case .purchased(let payload): (payload.units, payload.balance)
     case .refunded(let payload): (payload.units, payload.balance)
+    case .refundRecorded(let payload): (payload.units, payload.balance)
     case .disputeOpened(let payload): (payload.units, payload.balance)
     case .disputeClosed(let payload): (payload.units, payload.balance)
     case .consumed(let payload): (payload.units, payload.balance)
@@ -180,8 +206,8 @@ package enum CreditsEvent: Equatable, Sendable {
   }
 
   static let payloadTypes: [any EventPayload.Type] = [
-    PurchaseStarted.self, Purchased.self, PurchaseFailed.self, Refunded.self, DisputeOpened.self,
-    DisputeClosed.self, Consumed.self, DebtIncurred.self,
+    PurchaseStarted.self, Purchased.self, PurchaseFailed.self, Refunded.self, RefundRecorded.self,
+    DisputeOpened.self, DisputeClosed.self, Consumed.self, DebtIncurred.self,
   ]
 
   var payload: any EventPayload {
@@ -190,6 +216,7 @@ package enum CreditsEvent: Equatable, Sendable {
     case .purchased(let payload): payload
     case .purchaseFailed(let payload): payload
     case .refunded(let payload): payload
+    case .refundRecorded(let payload): payload
     case .disputeOpened(let payload): payload
     case .disputeClosed(let payload): payload
     case .consumed(let payload): payload

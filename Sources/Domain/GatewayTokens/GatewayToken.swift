@@ -13,7 +13,7 @@ package enum GatewayTokenEvent: Equatable, Sendable {
   package struct Created: EventPayload {
     package static let type = "gateway_token.created"
     package let tokenID: GatewayTokenID
-    package let name: String
+    package let name: ExactText
     package let secret: TokenSecret
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
@@ -59,7 +59,7 @@ package enum GatewayTokenEvent: Equatable, Sendable {
 package struct GatewayToken: Equatable, Sendable, Codable, Identified {
   package static let idPrefix = "gtw"
 
-  package let name: String
+  package let name: ExactText
   package let secret: TokenSecret
   /// Nil when it does not expire.
   package let expiresAt: Timestamp?
@@ -70,7 +70,7 @@ package struct GatewayToken: Equatable, Sendable, Codable, Identified {
 
   /// A token as it was read from a row.
   package init(
-    name: String, secret: TokenSecret, expiresAt: Timestamp?, revokedAt: Timestamp? = nil,
+    name: ExactText, secret: TokenSecret, expiresAt: Timestamp?, revokedAt: Timestamp? = nil,
     createdBy: Actor, version: Int64, createdAt: Timestamp
   ) {
     self.name = name
@@ -114,7 +114,7 @@ package struct GatewayToken: Equatable, Sendable, Codable, Identified {
 // MARK: Commands and decide
 
 package enum GatewayTokenCommand: Equatable, Sendable {
-  case create(GatewayTokenID, name: String, secret: TokenSecret, expiresAt: Timestamp?)
+  case create(GatewayTokenID, name: ExactText, secret: TokenSecret, expiresAt: Timestamp?)
   case revoke(GatewayTokenID)
 
   package var tokenID: GatewayTokenID {

@@ -24,9 +24,9 @@ package enum InvitationEvent: Equatable, Sendable {
     package let role: Role
     package let subjectID: DataSubjectID
     /// Sealed under the subject's key.
-    package let email: String
-    /// Of the token that was sent, in base64url.
-    package let tokenHash: String
+    package let email: SealedText
+    /// Of the token that was sent.
+    package let tokenHash: SecretHash
     package let expiresAt: Timestamp
     package var event: WorkspaceEvent { .invitation(.created(self)) }
 
@@ -43,7 +43,7 @@ package enum InvitationEvent: Equatable, Sendable {
   package struct Resent: EventPayload {
     package static let type = "invitation.resent"
     package let invitationID: InvitationID
-    package let tokenHash: String
+    package let tokenHash: SecretHash
     package let expiresAt: Timestamp
     package var event: WorkspaceEvent { .invitation(.resent(self)) }
 
@@ -175,8 +175,8 @@ package struct Invitation: Equatable, Sendable, Codable, Identified {
         throw FoldError(version: metadata.version, reason: "the invitation exists already")
       }
       state = Invitation(
-        role: created.role, subjectID: created.subjectID, email: created.email,
-        tokenHash: created.tokenHash, expiresAt: created.expiresAt, status: .pending,
+        role: created.role, subjectID: created.subjectID, email: created.email.text,
+        tokenHash: created.tokenHash.text, expiresAt: created.expiresAt, status: .pending,
         invitedBy: metadata.actor, version: 1, createdAt: metadata.occurredAt,
         updatedAt: metadata.occurredAt)
       return
@@ -190,7 +190,7 @@ package struct Invitation: Equatable, Sendable, Codable, Identified {
     switch event {
     case .created: break
     case .resent(let resent):
-      tokenHash = resent.tokenHash
+      tokenHash = resent.tokenHash.text
       expiresAt = resent.expiresAt
       status = .pending
     case .revoked: status = .revoked
@@ -238,8 +238,9 @@ extension Workspace {
         .invitation(
           .created(
             .init(
-              invitationID: id, role: role, subjectID: subject, email: email, tokenHash: hash,
-              expiresAt: context.time.advanced(by: Invitation.lifetime))))
+              invitationID: id, role: role, subjectID: subject, email: SealedText(email),
+              tokenHash: SecretHash(hash), expiresAt: context.time.advanced(by: Invitation.lifetime)
+            )))
       ]
     }
     guard let invitation = invitations[command.invitationID] else { throw .notFound(.invitation) }
@@ -273,7 +274,7 @@ extension Workspace {
         .invitation(
           .resent(
             .init(
-              invitationID: id, tokenHash: hash,
+              invitationID: id, tokenHash: SecretHash(hash),
               expiresAt: context.time.advanced(by: Invitation.lifetime))))
       ]
     case .revoke(let id):

@@ -9,7 +9,7 @@ package enum OrganizationEvent: Equatable, Sendable {
 
   package struct Created: EventPayload {
     package static let type = "organization.created"
-    package let name: String
+    package let name: ExactText
     package let slug: String
     package var event: WorkspaceEvent { .organization(.created(self)) }
   }
@@ -17,7 +17,7 @@ package enum OrganizationEvent: Equatable, Sendable {
   /// Name and slug as they are from now on, the unchanged one included.
   package struct Renamed: EventPayload {
     package static let type = "organization.renamed"
-    package let name: String
+    package let name: ExactText
     package let slug: String
     package var event: WorkspaceEvent { .organization(.renamed(self)) }
   }
@@ -46,7 +46,7 @@ package enum OrganizationEvent: Equatable, Sendable {
 package struct Organization: Equatable, Sendable, Codable, Identified {
   package static let idPrefix = "org"
 
-  package var name: String
+  package var name: ExactText
   /// Unique among all organizations, archived ones included.
   package var slug: String
   /// How many events happened to the organization itself.
@@ -57,7 +57,7 @@ package struct Organization: Equatable, Sendable, Codable, Identified {
 
   /// An organization as it was read from a row.
   package init(
-    name: String, slug: String, version: Int64, createdAt: Timestamp, updatedAt: Timestamp,
+    name: ExactText, slug: String, version: Int64, createdAt: Timestamp, updatedAt: Timestamp,
     archivedAt: Timestamp? = nil
   ) {
     self.name = name
@@ -109,9 +109,9 @@ package struct Organization: Equatable, Sendable, Codable, Identified {
 
 package enum OrganizationCommand: Equatable, Sendable {
   /// The owner becomes its first member.
-  case create(name: String, slug: String, owner: UserID)
+  case create(name: ExactText, slug: String, owner: UserID)
   /// Nil leaves that one as it is.
-  case rename(name: String?, slug: String?)
+  case rename(name: ExactText?, slug: String?)
   case archive
 
   var claimedSlug: String? {

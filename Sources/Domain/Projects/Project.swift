@@ -14,7 +14,7 @@ package enum ProjectEvent: Equatable, Sendable {
   package struct Created: EventPayload {
     package static let type = "project.created"
     package let projectID: ProjectID
-    package let name: String
+    package let name: ExactText
     package let environment: Project.Environment
     package var event: WorkspaceEvent { .project(.created(self)) }
 
@@ -27,7 +27,7 @@ package enum ProjectEvent: Equatable, Sendable {
   package struct Renamed: EventPayload {
     package static let type = "project.renamed"
     package let projectID: ProjectID
-    package let name: String
+    package let name: ExactText
     package var event: WorkspaceEvent { .project(.renamed(self)) }
 
     private enum CodingKeys: String, CodingKey {
@@ -66,12 +66,12 @@ package enum ProjectEvent: Equatable, Sendable {
   package struct PanicModeEnabled: EventPayload {
     package static let type = "project.panic_mode_enabled"
     package let projectID: ProjectID
-    package let reason: String?
+    package let reason: ExactText?
     /// When it ends by itself; absent when somebody has to end it.
     package let until: Timestamp?
     package var event: WorkspaceEvent { .project(.panicModeEnabled(self)) }
 
-    init(projectID: ProjectID, reason: String?, until: Timestamp? = nil) {
+    init(projectID: ProjectID, reason: ExactText?, until: Timestamp? = nil) {
       self.projectID = projectID
       self.reason = reason
       self.until = until
@@ -86,7 +86,7 @@ package enum ProjectEvent: Equatable, Sendable {
   package struct PanicModeDisabled: EventPayload {
     package static let type = "project.panic_mode_disabled"
     package let projectID: ProjectID
-    package let reason: String?
+    package let reason: ExactText?
     package var event: WorkspaceEvent { .project(.panicModeDisabled(self)) }
 
     private enum CodingKeys: String, CodingKey {
@@ -148,13 +148,13 @@ package struct Project: Equatable, Sendable, Codable, Identified {
 
   /// The switch that stops all of a project's traffic (sold as "Sentry Mode"); nil in the project when it is off.
   package struct PanicMode: Equatable, Sendable, Codable {
-    package let reason: String?
+    package let reason: ExactText?
     package let since: Timestamp
     package let by: Actor
     /// When it ends by itself; nil when somebody has to end it.
     package let until: Timestamp?
 
-    package init(reason: String?, since: Timestamp, by: Actor, until: Timestamp? = nil) {
+    package init(reason: ExactText?, since: Timestamp, by: Actor, until: Timestamp? = nil) {
       self.reason = reason
       self.since = since
       self.by = by
@@ -165,7 +165,7 @@ package struct Project: Equatable, Sendable, Codable, Identified {
     package func isOn(at time: Timestamp) -> Bool { until.map { time < $0 } ?? true }
   }
 
-  package var name: String
+  package var name: ExactText
   package let environment: Environment
   package var thresholds: Thresholds
   package var budgets: Budgets
@@ -178,7 +178,7 @@ package struct Project: Equatable, Sendable, Codable, Identified {
 
   /// A project as it was read from a row.
   package init(
-    name: String, environment: Environment, thresholds: Thresholds = Thresholds(),
+    name: ExactText, environment: Environment, thresholds: Thresholds = Thresholds(),
     budgets: Budgets = Budgets(), panicMode: PanicMode? = nil, version: Int64, createdAt: Timestamp,
     updatedAt: Timestamp,
     archivedAt: Timestamp? = nil
@@ -246,12 +246,12 @@ package struct Project: Equatable, Sendable, Codable, Identified {
 // MARK: Commands and decide
 
 package enum ProjectCommand: Equatable, Sendable {
-  case create(ProjectID, name: String, environment: Project.Environment)
+  case create(ProjectID, name: ExactText, environment: Project.Environment)
   /// A nil name leaves it as it is.
   case change(
-    ProjectID, name: String?, thresholds: ThresholdChanges, budgets: BudgetChanges = .init())
+    ProjectID, name: ExactText?, thresholds: ThresholdChanges, budgets: BudgetChanges = .init())
   /// Without an end, panic mode stays until somebody ends it, also where it had an end before.
-  case setPanicMode(ProjectID, enabled: Bool, reason: String?, until: Timestamp? = nil)
+  case setPanicMode(ProjectID, enabled: Bool, reason: ExactText?, until: Timestamp? = nil)
   /// The time up to which panic mode was to last has come.
   case endPanicMode(ProjectID, dueAt: Timestamp)
   case archive(ProjectID)

@@ -67,42 +67,8 @@ package enum ProviderKeyEvent: Equatable, Sendable {
 
 // MARK: State and evolve
 
-/// The name of an upstream provider: `[a-z0-9][a-z0-9_-]{0,49}`.
-package struct Provider: Hashable, Sendable, LosslessStringConvertible {
-  package let description: String
-
-  /// Nil for anything else than a name.
-  package init?(_ description: String) {
-    let name = description.utf8
-    let isPlain: (UInt8) -> Bool = {
-      (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
-        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
-    }
-    guard (1...50).contains(name.count), name.first.map(isPlain) == true,
-      name.allSatisfy({ isPlain($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") })
-    else { return nil }
-    self.description = description
-  }
-}
-
-extension Provider: Codable {
-  package init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    guard let provider = Self(try container.decode(String.self)) else {
-      throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "not the name of a provider")
-    }
-    self = provider
-  }
-
-  package func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
-}
-
 /// A key in its envelope. Nothing here can open it.
-package struct SealedKey: Hashable, Sendable, Codable {
+package struct SealedKey: Undisclosed, Hashable {
   /// The envelope, in base64url.
   package let envelope: String
   /// Of the key-encryption key that opens it.

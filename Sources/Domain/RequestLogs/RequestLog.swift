@@ -37,8 +37,9 @@ package struct RequestLog: Equatable, Sendable, Identified {
   package let route: String?
   package let provider: String
   package let model: String
+  /// Nil when it is not known, or what was reported is no country.
   package let country: Country?
-  package let region: Region?
+  package let region: Region
   package let address: IPAddress?
   /// How many tokens the request asked for.
   package let tokensRequested: Int64?
@@ -54,7 +55,7 @@ package struct RequestLog: Equatable, Sendable, Identified {
   package init(
     id: RequestLogID, projectID: ProjectID, keyID: APIKeyID?, decision: Decision,
     reason: Reason?, ruleID: RuleID?, route: String?, provider: String, model: String,
-    country: Country?, region: Region?, address: IPAddress?, tokensRequested: Int64?,
+    country: Country?, region: Region, address: IPAddress?, tokensRequested: Int64?,
     tokensIn: Int64?, tokensOut: Int64?, costMicroUSD: Int64?, status: Int32?,
     latencyMilliseconds: Int64?, configurationPosition: Int64
   ) {

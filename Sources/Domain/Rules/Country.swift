@@ -1,4 +1,5 @@
-/// A country or territory, by its ISO 3166-1 alpha-2 code.
+/// A country or territory, by its ISO 3166-1 alpha-2 code; and Kosovo by `XK`, the user-assigned code that addresses are
+/// located with everywhere. Codes for no country (`XX`, `T1`, `EU`, `AP`, …) are none: see ``init(observed:)``.
 package struct Country: Hashable, Sendable {
   /// The two letters as one number, from 0 to 675.
   let index: Int
@@ -6,7 +7,7 @@ package struct Country: Hashable, Sendable {
   /// How many combinations of two letters there are.
   static let combinations = 26 * 26
 
-  package var region: Region { Region.byCountry[index]! }
+  package var region: Region { Region.byCountry[index] ?? .unknown }
 
   /// All of them, in the order of their codes.
   package static let allCases: [Country] = Region.byCountry.indices.filter {
@@ -33,6 +34,13 @@ extension Country: LosslessStringConvertible {
     self.index = index
   }
 
+  /// Reads what somebody else says about where a request comes from, in capital or small letters. Nil when it names no
+  /// country, as `XX` (unknown), `T1` (Tor), `EU` and `AP` do: the request then belongs to the region ``Region/unknown``.
+  package init?(observed code: some StringProtocol) {
+    guard code.utf8.count == 2 else { return nil }
+    self.init(String(decoding: code.utf8.map { $0 & ~0x20 }, as: UTF8.self))
+  }
+
   package var description: String {
     let letters = [index / 26, index % 26].map { UInt8(ascii: "A") + UInt8($0) }
     return String(decoding: letters, as: UTF8.self)
@@ -45,6 +53,12 @@ package enum Region: String, Sendable, Codable, CaseIterable {
   case middleEast = "middle_east"
   case northAmerica = "north_america"
   case southAmerica = "south_america"
+  /// Of requests whose country is not known, or none. No country is in it.
+  case unknown
+
+  package init(of country: Country?) {
+    self = country?.region ?? .unknown
+  }
 
   /// In the order of their codes.
   package var countries: [Country] { Country.allCases.filter { $0.region == self } }
@@ -63,7 +77,7 @@ package enum Region: String, Sendable, Codable, CaseIterable {
     return regions
   }()
 
-  /// ISO 3166-1 as of 2024: 249 codes. The Middle East is cut out of the United Nations' Western Asia and Northern Africa;
+  /// ISO 3166-1 as of 2024, 249 codes, and XK. The Middle East is cut out of the United Nations' Western Asia and Northern Africa;
   /// Central America and the Caribbean belong to North America.
   private static let codes: [(Region, String)] = [
     (
@@ -84,7 +98,7 @@ package enum Region: String, Sendable, Codable, CaseIterable {
       .europe,
       """
       AD AL AT AX BA BE BG BY CH CY CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC MD ME MK MT NL \
-      NO PL PT RO RS RU SE SI SJ SK SM UA VA
+      NO PL PT RO RS RU SE SI SJ SK SM UA VA XK
       """
     ),
     (

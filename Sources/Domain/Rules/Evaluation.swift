@@ -6,14 +6,16 @@ package struct RequestDescription: Equatable, Sendable {
 
   package var key: Key
   package var address: IPAddress?
+  /// Nil when it is not known, or none: the request then belongs to the region ``Region/unknown``.
   package var country: Country?
-  /// By its name, in lower case.
-  package var provider: String
+  /// In small letters.
+  package let provider: String
   package var model: String
   /// How many tokens it asks for; nil when it does not say.
   package var tokens: Int64?
   package var time: Timestamp
 
+  /// - Parameter provider: by its name, in capital or small letters.
   package init(
     key: Key = .valid, address: IPAddress? = nil, country: Country? = nil, provider: String,
     model: String, tokens: Int64? = nil, time: Timestamp
@@ -21,7 +23,7 @@ package struct RequestDescription: Equatable, Sendable {
     self.key = key
     self.address = address
     self.country = country
-    self.provider = provider
+    self.provider = provider.asciiLowercased
     self.model = model
     self.tokens = tokens
     self.time = time
@@ -75,19 +77,32 @@ package struct Decision: Hashable, Sendable {
   }
 }
 
-/// Is told what a decision looks at.
+/// Is told what a decision looks at, and what matching costs.
 protocol DecisionTrace {
   mutating func began(_ step: DecisionStep)
+  /// A rule that is about the request, whether it is in force or not.
   mutating func looked(at rule: RuleID)
+  /// One byte of the model's name was held against patterns.
+  mutating func compared()
+}
+
+extension DecisionTrace {
+  mutating func compared() {}
 }
 
 /// A decision with everything that was looked at on the way to it.
 package struct Explanation: Equatable, Sendable {
   package struct Step: Equatable, Sendable {
     package let step: DecisionStep
-    /// In the order in which they were looked at.
+    /// The rules about the request that were looked at, in that order: at most ``Explanation/maxRules`` of them, among which
+    /// is the one that decides.
     package fileprivate(set) var rules: [RuleID] = []
+    /// How many there were.
+    package fileprivate(set) var ruleCount = 0
   }
+
+  /// How many rules a step lists: an explanation must not grow with what a workspace has.
+  package static let maxRules = 100
 
   package fileprivate(set) var steps: [Step] = []
   package fileprivate(set) var decision = Decision(isAllowed: true)
@@ -108,6 +123,7 @@ extension Controls {
   package func explain(_ request: RequestDescription) -> Explanation {
     var explanation = Explanation()
     explanation.decision = decide(request, &explanation)
+    explanation.listDecidingRule()
     return explanation
   }
 
@@ -135,9 +151,7 @@ extension Controls {
       allowed = .allowed(.network, rule)
     }
     trace.began(.geography)
-    if let country = request.country,
-      let rule = rules.rule(for: country, at: request.time, &trace)
-    {
+    if let rule = rules.rule(for: request.country, at: request.time, &trace) {
       if rule.effect == .deny { return .denied(.geography, rule) }
       allowed = .allowed(.geography, rule)
     }
@@ -173,5 +187,18 @@ private struct NoTrace: DecisionTrace {
 
 extension Explanation: DecisionTrace {
   mutating func began(_ step: DecisionStep) { steps.append(Step(step: step)) }
-  mutating func looked(at rule: RuleID) { steps[steps.count - 1].rules.append(rule) }
+
+  mutating func looked(at rule: RuleID) {
+    guard let last = steps.indices.last else { return }
+    steps[last].ruleCount += 1
+    if steps[last].rules.count < Self.maxRules { steps[last].rules.append(rule) }
+  }
+
+  fileprivate mutating func listDecidingRule() {
+    guard let rule = decision.rule,
+      let place = steps.firstIndex(where: { $0.step == decision.step }),
+      !steps[place].rules.contains(rule)
+    else { return }
+    steps[place].rules[steps[place].rules.count - 1] = rule
+  }
 }

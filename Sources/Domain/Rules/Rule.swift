@@ -16,7 +16,7 @@ package enum RuleEvent: Equatable, Sendable {
     package let projectID: ProjectID?
     package let match: Rule.Match
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
     package var event: WorkspaceEvent { .rule(.created(self)) }
@@ -34,7 +34,7 @@ package enum RuleEvent: Equatable, Sendable {
     package static let type = "rule.changed"
     package let ruleID: RuleID
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     package let expiresAt: Timestamp?
     package var event: WorkspaceEvent { .rule(.changed(self)) }
 
@@ -65,6 +65,9 @@ package enum RuleEvent: Equatable, Sendable {
 
   static let payloadTypes: [any EventPayload.Type] = [Created.self, Changed.self, Deleted.self]
 
+  /// What the log calls these events' subjects: the parts of their types before the first point.
+  package static let subjects = Set(payloadTypes.map { String($0.type.prefix { $0 != "." }) })
+
   var payload: any EventPayload {
     switch self {
     case .created(let payload): payload
@@ -90,15 +93,14 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
     case network(Network)
     case country(Country)
     case region(Region)
-    /// Of a provider, by its name.
-    case model(provider: String, ModelPattern)
+    case model(provider: ProviderPattern, ModelPattern)
   }
 
   /// Nil for the whole workspace.
   package let projectID: ProjectID?
   package let match: Match
   package var effect: Effect
-  package var note: String?
+  package var note: ExactText?
   /// Nil when it does not expire.
   package var expiresAt: Timestamp?
   package let createdBy: Actor
@@ -108,7 +110,7 @@ package struct Rule: Equatable, Sendable, Codable, Identified {
 
   /// A rule as it was read from a row.
   package init(
-    projectID: ProjectID? = nil, match: Match, effect: Effect, note: String? = nil,
+    projectID: ProjectID? = nil, match: Match, effect: Effect, note: ExactText? = nil,
     expiresAt: Timestamp? = nil, createdBy: Actor, version: Int64 = 1, createdAt: Timestamp,
     updatedAt: Timestamp
   ) {
@@ -226,10 +228,10 @@ extension Rule.Match {
   }
 
   package var provider: String? {
-    if case .model(let provider, _) = self { provider } else { nil }
+    if case .model(let provider, _) = self { provider.description } else { nil }
   }
 
-  /// Nil when the subject is none of its kind.
+  /// Nil when the subject, or the provider, is none of its kind.
   package init?(_ kind: Kind, _ subject: String, provider: String?) {
     let match: Self? =
       switch kind {
@@ -237,7 +239,9 @@ extension Rule.Match {
       case .country: Country(subject).map { .country($0) }
       case .region: Region(rawValue: subject).map { .region($0) }
       case .model:
-        if let provider, let pattern = ModelPattern(subject) {
+        if let provider = provider.flatMap(ProviderPattern.init),
+          let pattern = ModelPattern(subject)
+        {
           .model(provider: provider, pattern)
         } else {
           nil
@@ -278,10 +282,10 @@ extension Rule.Match: Codable {
 
 package enum RuleCommand: Equatable, Sendable {
   case create(
-    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: String?,
+    RuleID, project: ProjectID?, match: Rule.Match, effect: Rule.Effect, note: ExactText?,
     expiresAt: Timestamp?)
   /// Nil leaves something as it is; the inner nil removes it.
-  case change(RuleID, effect: Rule.Effect?, note: String??, expiresAt: Timestamp??)
+  case change(RuleID, effect: Rule.Effect?, note: ExactText??, expiresAt: Timestamp??)
   case delete(RuleID)
   /// The project has these rules from now on and no others. What is about the same as before stays the same rule.
   case replaceAll(of: ProjectID, [Draft])
@@ -291,11 +295,11 @@ package enum RuleCommand: Equatable, Sendable {
     let id: RuleID
     let match: Rule.Match
     let effect: Rule.Effect
-    let note: String?
+    let note: ExactText?
     let expiresAt: Timestamp?
 
     package init(
-      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: String? = nil,
+      id: RuleID, match: Rule.Match, effect: Rule.Effect, note: ExactText? = nil,
       expiresAt: Timestamp? = nil
     ) {
       self.id = id
@@ -324,6 +328,7 @@ extension Workspace {
     case .create(let id, let projectID, let match, let effect, let note, let expiresAt):
       guard rules[id] == nil else { return [] }
       if let projectID { try requireOpen(projectID) }
+      try requireFuture(expiresAt, in: context)
       try requireFeature(of: match, in: context)
       try requireNoOther(than: id, about: match, effect, in: projectID, context)
       try requireRoomForRule(in: projectID, context)
@@ -340,6 +345,7 @@ extension Workspace {
         ruleID: id, effect: effect ?? rule.effect, note: note ?? rule.note,
         expiresAt: expiresAt ?? rule.expiresAt)
       guard changed != RuleEvent.Changed(ruleID: id, rule) else { return [] }
+      if changed.expiresAt != rule.expiresAt { try requireFuture(changed.expiresAt, in: context) }
       // One that had expired may have been replaced meanwhile.
       try requireNoOther(than: id, about: rule.match, changed.effect, in: rule.projectID, context)
       return [.rule(.changed(changed))]
@@ -354,6 +360,15 @@ extension Workspace {
   func requireOpen(_ projectID: ProjectID) throws(Rejection) {
     guard let project = projects[projectID] else { throw .notFound(.project) }
     guard project.archivedAt == nil else { throw .archived(.project) }
+  }
+
+  /// A rule that has expired when it is made, or changed, would never match anything.
+  ///
+  /// - Parameter index: the rule's place among those of a set.
+  func requireFuture(
+    _ expiresAt: Timestamp?, in context: CommandContext, index: Int? = nil
+  ) throws(Rejection) {
+    if let expiresAt, expiresAt <= context.time { throw .ruleExpired(index: index) }
   }
 
   /// Rules about addresses and countries are features of a plan.

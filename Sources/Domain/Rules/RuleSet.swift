@@ -1,5 +1,5 @@
 /// The rules of one project and of the workspace around it, arranged so that finding the one that decides takes no longer
-/// with a thousand of them than with ten. Made once for every position of the log, and then only read.
+/// with a thousand of them than with ten. It is compiled when the rules have changed, and only read after that.
 package struct RuleSet: Sendable {
   /// A rule as decisions see it.
   struct Entry: Sendable {
@@ -53,6 +53,12 @@ package struct RuleSet: Sendable {
     self.models = ModelTable(models)
   }
 
+  /// About how much memory it takes, in bytes.
+  package var byteCount: Int {
+    MemoryLayout<Self>.size + version4.byteCount + version6.byteCount + geography.byteCount
+      + models.byteCount
+  }
+
   /// The most specific network around an address that has a rule in force; deny before allow at equal length.
   func rule(
     for address: IPAddress, at time: Timestamp, _ trace: inout some DecisionTrace
@@ -62,14 +68,15 @@ package struct RuleSet: Sendable {
       : version6.rule(for: address.bits, at: time, &trace)
   }
 
-  /// The rule for a country, else for its region.
+  /// The rule for a country, else for its region; nil is a country that is not known.
   func rule(
-    for country: Country, at time: Timestamp, _ trace: inout some DecisionTrace
+    for country: Country?, at time: Timestamp, _ trace: inout some DecisionTrace
   ) -> Entry? {
     geography.rule(for: country, at: time, &trace)
   }
 
-  /// The rule whose pattern says most of a model's name.
+  /// The rule whose pattern says most of a model's name. Of two that say as much, one that names the provider comes before
+  /// one for any, and deny before allow.
   func rule(
     forModel name: String, of provider: String, at time: Timestamp,
     _ trace: inout some DecisionTrace
@@ -125,6 +132,11 @@ private struct NetworkTable<Address: FixedWidthInteger & UnsignedInteger & Senda
     close(before: nil)
   }
 
+  var byteCount: Int {
+    starts.count * (MemoryLayout<Address>.stride + MemoryLayout<Int32>.stride)
+      + entries.count * (MemoryLayout<RuleSet.Entry>.stride + MemoryLayout<Int32>.stride)
+  }
+
   func rule(
     for address: Address, at time: Timestamp, _ trace: inout some DecisionTrace
   ) -> RuleSet.Entry? {
@@ -148,9 +160,10 @@ private struct NetworkTable<Address: FixedWidthInteger & UnsignedInteger & Senda
   }
 }
 
-/// For every country its rules, and then those of its region.
+/// For every country its rules, and then those of its region. Behind all countries come the rules for requests whose country
+/// is not known.
 private struct GeographyTable: Sendable {
-  /// Where the rules of each country begin, by its index, and one more: where those of the last one end.
+  /// Where the rules of each country begin, by its index, and at last where those of the unknown one end.
   private var starts: [Int32] = []
   private var entries: [RuleSet.Entry] = []
 
@@ -162,147 +175,24 @@ private struct GeographyTable: Sendable {
       if let region { entries += regions[region] ?? [] }
     }
     starts.append(Int32(entries.count))
+    entries += regions[.unknown] ?? []
+    starts.append(Int32(entries.count))
+  }
+
+  var byteCount: Int {
+    starts.count * MemoryLayout<Int32>.stride + entries.count * MemoryLayout<RuleSet.Entry>.stride
   }
 
   func rule(
-    for country: Country, at time: Timestamp, _ trace: inout some DecisionTrace
+    for country: Country?, at time: Timestamp, _ trace: inout some DecisionTrace
   ) -> RuleSet.Entry? {
-    guard country.index + 1 < starts.count else { return nil }
-    for place in Int(starts[country.index])..<Int(starts[country.index + 1]) {
+    let index = country?.index ?? Country.combinations
+    guard index + 1 < starts.count else { return nil }
+    for place in Int(starts[index])..<Int(starts[index + 1]) {
       let entry = entries[place]
       trace.looked(at: entry.id)
       if entry.isInForce(at: time) { return entry }
     }
     return nil
-  }
-}
-
-/// Patterns by provider, each at the node of a trie that what stands before its first star leads to.
-private struct ModelTable: Sendable {
-  typealias Member = (entry: RuleSet.Entry, provider: String, pattern: ModelPattern)
-
-  private struct Node: Sendable {
-    let byte: UInt8
-    /// Places in `nodes`; 0 when there is none, because nobody leads to the first root.
-    var firstChild: Int32 = 0
-    var nextSibling: Int32 = 0
-    /// Places in `patterns`.
-    var firstPattern: Int32 = 0
-    var endPattern: Int32 = 0
-  }
-
-  private struct Pattern: Sendable {
-    /// What is left to look at when its node has been reached.
-    enum Rest: Sendable {
-      case nothing, anything
-      case other(ModelPattern)
-    }
-
-    let entry: RuleSet.Entry
-    let rest: Rest
-    /// The one that says more decides; of two that say as much the one with fewer stars; then the first one.
-    let rank: (specificity: Int, fewerStars: Int, earlier: Int)
-
-    init(_ member: Member, place: Int) {
-      entry = member.entry
-      let pattern = member.pattern
-      rest =
-        pattern.stars == 0
-        ? .nothing : pattern.stars == 1 && pattern.literals[1].isEmpty ? .anything : .other(pattern)
-      rank = (pattern.specificity, -pattern.stars, -place)
-    }
-
-    func matches(_ name: UnsafeBufferPointer<UInt8>, behind depth: Int) -> Bool {
-      switch rest {
-      case .nothing: depth == name.count
-      case .anything: true
-      case .other(let pattern): pattern.matches(name)
-      }
-    }
-  }
-
-  /// A few: looking at each takes less than hashing one.
-  private var roots: [(provider: String, place: Int32)] = []
-  private var nodes: [Node] = []
-  private var patterns: [Pattern] = []
-
-  init(_ members: [Member]) {
-    var held: [Int32: [Pattern]] = [:]
-    for (place, member) in members.enumerated() {
-      held[reach(member.provider, member.pattern.literals[0]), default: []]
-        .append(Pattern(member, place: place))
-    }
-    for node in nodes.indices {
-      nodes[node].firstPattern = Int32(patterns.count)
-      patterns += held[Int32(node)] ?? []
-      nodes[node].endPattern = Int32(patterns.count)
-    }
-  }
-
-  /// The node that some bytes lead to, made on the way.
-  private mutating func reach(_ provider: String, _ bytes: [UInt8]) -> Int32 {
-    var place: Int32
-    if let root = roots.first(where: { $0.provider == provider }) {
-      place = root.place
-    } else {
-      place = add(Node(byte: 0))
-      roots.append((provider, place))
-    }
-    for byte in bytes {
-      var child = child(of: place, byte)
-      if child == 0 {
-        child = add(Node(byte: byte, nextSibling: nodes[Int(place)].firstChild))
-        nodes[Int(place)].firstChild = child
-      }
-      place = child
-    }
-    return place
-  }
-
-  private mutating func add(_ node: Node) -> Int32 {
-    nodes.append(node)
-    return Int32(nodes.count - 1)
-  }
-
-  /// 0 when there is none.
-  private func child(of place: Int32, _ byte: UInt8) -> Int32 {
-    var child = nodes[Int(place)].firstChild
-    while child != 0, nodes[Int(child)].byte != byte { child = nodes[Int(child)].nextSibling }
-    return child
-  }
-
-  func rule(
-    for name: String, of provider: String, at time: Timestamp, _ trace: inout some DecisionTrace
-  ) -> RuleSet.Entry? {
-    guard let root = roots.first(where: { $0.provider == provider }) else { return nil }
-    return ModelPattern.withLowercased(name) { name in
-      rule(for: name, from: root.place, at: time, &trace)
-    }
-  }
-
-  private func rule(
-    for name: UnsafeBufferPointer<UInt8>, from root: Int32, at time: Timestamp,
-    _ trace: inout some DecisionTrace
-  ) -> RuleSet.Entry? {
-    var place = root
-    var best: Int?
-    var depth = 0
-    while true {
-      let node = nodes[Int(place)]
-      for index in Int(node.firstPattern)..<Int(node.endPattern) {
-        trace.looked(at: patterns[index].entry.id)
-        if patterns[index].entry.isInForce(at: time),
-          best.map({ patterns[index].rank > patterns[$0].rank }) ?? true,
-          patterns[index].matches(name, behind: depth)
-        {
-          best = index
-        }
-      }
-      guard depth < name.count else { break }
-      place = child(of: place, name[depth])
-      if place == 0 { break }
-      depth += 1
-    }
-    return best.map { patterns[$0].entry }
   }
 }

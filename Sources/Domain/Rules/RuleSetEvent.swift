@@ -29,7 +29,7 @@ package enum RuleSetEvent: Equatable, Sendable {
     package let ruleID: RuleID
     package let match: Rule.Match
     package let effect: Rule.Effect
-    package let note: String?
+    package let note: ExactText?
     /// Absent when it does not expire.
     package let expiresAt: Timestamp?
 
@@ -99,8 +99,13 @@ extension Workspace {
     let deleted = former.keys.filter { !survivors.contains($0) }.sorted { $0.uuid < $1.uuid }
     var changed: [RuleEvent.Changed] = []
     var created: [RuleSetEvent.Created] = []
-    for draft in drafts {
-      guard let id = kept[draft.match]?.id, let rule = former[id] else {
+    for (index, draft) in drafts.enumerated() {
+      let rule = kept[draft.match].flatMap { former[$0.id] }
+      // Rules that have expired already may stay in the set, but none can be added to it, or end so.
+      if rule == nil || rule?.expiresAt != draft.expiresAt {
+        try requireFuture(draft.expiresAt, in: context, index: index)
+      }
+      guard let id = kept[draft.match]?.id, let rule else {
         try requireFeature(of: draft.match, in: context)
         created.append(.init(draft))
         continue

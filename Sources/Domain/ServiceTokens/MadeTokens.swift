@@ -1,12 +1,13 @@
 /// The tokens of a person who loses something: a token keeps working when its maker leaves, so that pipelines go on, and
 /// those who see to access have to know.
 extension Workspace {
-  /// The tokens that a person made, newest first, without those that have expired or were revoked before this moment.
+  /// The tokens that a person made, or whose present secret they were shown, newest first, without those that have expired
+  /// or were revoked before this moment.
   package func serviceTokens(
     madeBy maker: UserID, at time: Timestamp
   ) -> [(id: ServiceTokenID, token: ServiceToken)] {
     serviceTokens.filter { _, token in
-      token.createdBy == .user(maker) && token.expiresAt > time
+      [token.createdBy, token.rotatedBy].contains(.user(maker)) && token.expiresAt > time
         && token.revokedAt.map { $0 >= time } ?? true
     }
     .sorted { $0.key.uuid > $1.key.uuid }

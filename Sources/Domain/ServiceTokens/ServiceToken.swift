@@ -10,7 +10,7 @@ package enum ServiceTokenEvent: Equatable, Sendable {
   package struct Created: EventPayload {
     package static let type = "service_token.created"
     package let tokenID: ServiceTokenID
-    package let name: String
+    package let name: ExactText
     package let role: Role
     /// The only projects that it is good for; absent when it is good for the whole workspace.
     package let projectIDs: [ProjectID]?
@@ -78,18 +78,20 @@ package enum ServiceTokenEvent: Equatable, Sendable {
 
 /// What is kept of a token that was shown once.
 package struct TokenSecret: Equatable, Sendable, Codable {
-  /// Keyed hash of the whole token, in base64url.
-  package let hash: String
+  private let keptHash: SecretHash
   /// The token's last four characters, by which people recognise it.
   package let lastFour: String
 
   package init(hash: String, lastFour: String) {
-    self.hash = hash
+    keptHash = SecretHash(hash)
     self.lastFour = lastFour
   }
 
+  /// Keyed hash of the whole token, in base64url.
+  package var hash: String { keptHash.text }
+
   private enum CodingKeys: String, CodingKey {
-    case hash
+    case keptHash = "hash"
     case lastFour = "last_four"
   }
 }
@@ -102,7 +104,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
   /// How long the secret before a rotation stays good at most, in seconds: seven days.
   package static let longestGrace: Int64 = 7 * 86_400
 
-  package let name: String
+  package let name: ExactText
   package let role: Role
   package let projectIDs: [ProjectID]?
   package var secret: TokenSecret
@@ -110,6 +112,8 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
   package var expiresAt: Timestamp
   package var revokedAt: Timestamp?
   package let createdBy: Actor
+  /// Who was shown the present secret, when that is not its maker.
+  package var rotatedBy: Actor?
   package var version: Int64
   package let createdAt: Timestamp
   package var updatedAt: Timestamp
@@ -127,9 +131,9 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
 
   /// A token as it was read from a row.
   package init(
-    name: String, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
+    name: ExactText, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
     former: Former? = nil, expiresAt: Timestamp, revokedAt: Timestamp? = nil, createdBy: Actor,
-    version: Int64, createdAt: Timestamp, updatedAt: Timestamp
+    rotatedBy: Actor? = nil, version: Int64, createdAt: Timestamp, updatedAt: Timestamp
   ) {
     self.name = name
     self.role = role
@@ -139,6 +143,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
     self.expiresAt = expiresAt
     self.revokedAt = revokedAt
     self.createdBy = createdBy
+    self.rotatedBy = rotatedBy
     self.version = version
     self.createdAt = createdAt
     self.updatedAt = updatedAt
@@ -150,6 +155,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
     case expiresAt = "expires_at"
     case revokedAt = "revoked_at"
     case createdBy = "created_by"
+    case rotatedBy = "rotated_by"
     case createdAt = "created_at"
     case updatedAt = "updated_at"
   }
@@ -179,6 +185,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
       former = Former(secret: secret, until: rotated.graceUntil)
       secret = rotated.secret
       expiresAt = rotated.expiresAt
+      rotatedBy = metadata.actor == createdBy ? nil : metadata.actor
     case .revoked:
       revokedAt = metadata.occurredAt
     }
@@ -191,7 +198,7 @@ package struct ServiceToken: Equatable, Sendable, Codable, Identified {
 
 package enum ServiceTokenCommand: Equatable, Sendable {
   case create(
-    ServiceTokenID, name: String, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
+    ServiceTokenID, name: ExactText, role: Role, projectIDs: [ProjectID]?, secret: TokenSecret,
     expiresAt: Timestamp)
   /// `graceSeconds` is how long the secret before stays good. It lives as long as it would have lived in the first place.
   case rotate(ServiceTokenID, secret: TokenSecret, graceSeconds: Int64)

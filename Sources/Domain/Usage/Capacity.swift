@@ -26,9 +26,9 @@ package struct Capacity: Equatable, Sendable {
     self.resetsAt = resetsAt
   }
 
-  package var includedLeft: Int64 { max(0, included - includedUsed) }
+  package var includedLeft: Int64 { max(0, included -| includedUsed) }
 
-  package var remaining: Int64 { includedLeft + credits }
+  package var remaining: Int64 { includedLeft +| credits }
 
   /// The remainder as gateways are told of it: rounded down to two significant binary digits, so that it changes a few
   /// dozen times on its way to nothing, and not with every report. Nothing is nothing.
@@ -39,7 +39,8 @@ package struct Capacity: Equatable, Sendable {
     return (remaining >> shift) << shift
   }
 
-  /// What a number of requests is counted as: the included volume first, then credits; what neither covers is refused.
+  /// What a number of requests, from zero, is counted as: the included volume first, then credits; what neither covers is
+  /// refused.
   func allot(_ requests: Int64) -> UsageCount {
     let included = min(requests, includedLeft)
     let credits = min(requests - included, credits)
@@ -60,11 +61,11 @@ package struct UsageCount: Equatable, Sendable, Codable {
     self.refused = refused
   }
 
-  package var total: Int64 { included + credits + refused }
+  package var total: Int64 { included +| credits +| refused }
 
   package static func += (left: inout UsageCount, right: UsageCount) {
-    left.included += right.included
-    left.credits += right.credits
-    left.refused += right.refused
+    left.included +|= right.included
+    left.credits +|= right.credits
+    left.refused +|= right.refused
   }
 }

@@ -104,8 +104,8 @@ package struct Usage: Equatable, Sendable, Codable {
         months[recorded.period]?.projects[recorded.projectID]
         ?? Project(updatedAt: metadata.occurredAt)
       project.count += recorded.count
-      project.costMicroUSD += recorded.costMicroUSD
-      project.version += 1
+      project.costMicroUSD +|= recorded.costMicroUSD
+      project.version +|= 1
       project.updatedAt = metadata.occurredAt
       months[recorded.period, default: Month()].projects[recorded.projectID] = project
       months[recorded.period]?.total += recorded.count
@@ -129,11 +129,12 @@ package struct UsageReport: Equatable, Sendable {
   package let requests: Int64
   package let costMicroUSD: Int64
 
+  /// A number below zero is a defect of the report, and counts as zero.
   package init(id: UUID, projectID: ProjectID, requests: Int64, costMicroUSD: Int64) {
     self.id = id
     self.projectID = projectID
-    self.requests = requests
-    self.costMicroUSD = costMicroUSD
+    self.requests = max(0, requests)
+    self.costMicroUSD = max(0, costMicroUSD)
   }
 }
 
@@ -169,7 +170,7 @@ extension Workspace {
       for report in reports.byProject {
         let count = capacity.allot(report.requests)
         capacity = capacity.after(count)
-        consumed += count.credits
+        consumed +|= count.credits
         events.append(
           .usage(
             .recorded(
@@ -189,11 +190,11 @@ extension Workspace {
   ) -> [WorkspaceEvent] {
     var total = usage.months[period]?.total ?? UsageCount()
     for case .usage(.recorded(let recorded)) in events { total += recorded.count }
-    let used = total.included + total.credits
+    let used = total.included +| total.credits
     return [80, 100].compactMap { (percent: Int64) in
       // used / (used + remaining) >= percent / 100, without a division.
       guard !events.isEmpty, !usage.hasTold(percent, in: period),
-        used * (100 - percent) >= capacity.remaining * percent
+        Int128(used) * Int128(100 - percent) >= Int128(capacity.remaining) * Int128(percent)
       else { return nil }
       return .usage(
         .thresholdReached(
@@ -205,20 +206,25 @@ extension Workspace {
 extension Capacity {
   fileprivate func after(_ count: UsageCount) -> Capacity {
     Capacity(
-      included: included, includedUsed: includedUsed + count.included,
-      credits: credits - count.credits, resetsAt: resetsAt)
+      included: included, includedUsed: includedUsed +| count.included,
+      credits: credits -| count.credits, resetsAt: resetsAt)
   }
 }
 
 extension [UsageReport] {
+  /// Whether a sum of the reports has no place in an `Int64`, and so is counted as the largest one.
+  package var isTooLarge: Bool {
+    byProject.contains { $0.requests == .max || $0.costMicroUSD == .max }
+  }
+
   /// One for each project, in an order that depends on nothing but the projects.
   fileprivate var byProject: [UsageReport] {
     let sums = reduce(into: [ProjectID: UsageReport]()) { sums, report in
       let former = sums[report.projectID]
       sums[report.projectID] = UsageReport(
         id: report.id, projectID: report.projectID,
-        requests: report.requests + (former?.requests ?? 0),
-        costMicroUSD: report.costMicroUSD + (former?.costMicroUSD ?? 0))
+        requests: report.requests +| (former?.requests ?? 0),
+        costMicroUSD: report.costMicroUSD +| (former?.costMicroUSD ?? 0))
     }
     return sums.values.sorted { $0.projectID.description < $1.projectID.description }
   }

@@ -145,10 +145,10 @@ package struct WebhookEndpoint: Equatable, Sendable, Codable, Identified {
   /// What its owner chooses.
   package struct Settings: Equatable, Sendable, Codable {
     package var url: String
-    package var description: String?
+    package var description: ExactText?
     package var eventTypes: EventTypeFilter
 
-    package init(url: String, description: String? = nil, eventTypes: EventTypeFilter) {
+    package init(url: String, description: ExactText? = nil, eventTypes: EventTypeFilter) {
       self.url = url
       self.description = description
       self.eventTypes = eventTypes

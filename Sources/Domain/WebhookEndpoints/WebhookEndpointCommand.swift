@@ -24,11 +24,11 @@ package enum WebhookEndpointCommand: Equatable, Sendable {
 package struct WebhookEndpointChanges: Equatable, Sendable {
   package var url: String?
   /// The inner nil removes it.
-  package var description: String??
+  package var description: ExactText??
   package var eventTypes: EventTypeFilter?
 
   package init(
-    url: String? = nil, description: String?? = nil, eventTypes: EventTypeFilter? = nil
+    url: String? = nil, description: ExactText?? = nil, eventTypes: EventTypeFilter? = nil
   ) {
     self.url = url
     self.description = description

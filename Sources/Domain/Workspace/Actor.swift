@@ -31,10 +31,25 @@ package struct Actor: Hashable, Sendable, Codable {
   /// The id as callers write it; nil for the system.
   package var externalID: String? {
     guard let id else { return nil }
-    return switch kind {
-    case .user: UserID(id).description
-    case .token: ServiceTokenID(id).description
-    case .gateway: GatewayTokenID(id).description
+    return kind.entityKind?.externalID(id)
+  }
+
+  /// The uuid in the external id of an actor of whatever kind; nil when the text is no such id.
+  package static func uuid(_ externalID: String) -> UUID? {
+    for kind in Kind.allCases {
+      if let uuid = kind.entityKind?.uuid(externalID) { return uuid }
+    }
+    return nil
+  }
+}
+
+extension Actor.Kind {
+  /// The kind of entity that actors of this kind are; nil for the system, which has no id.
+  fileprivate var entityKind: Entity.Kind? {
+    switch self {
+    case .user: .member
+    case .token: .serviceToken
+    case .gateway: .gatewayToken
     case .system: nil
     }
   }

@@ -78,44 +78,51 @@ package enum Entity: Hashable, Sendable {
   }
 
   /// The id as callers write it.
-  package var externalID: String {
-    switch self {
-    case .organization(let id): id.description
-    case .member(let id): id.description
-    case .invitation(let id): id.description
-    case .serviceToken(let id): id.description
-    case .project(let id): id.description
-    case .rule(let id): id.description
-    case .ruleSet(let id): id.description
-    case .apiKey(let id): id.description
-    case .providerKey(let id): id.description
-    case .webhookEndpoint(let id): id.description
-    case .account(let id): id.description
-    case .personalAccessToken(let id): id.description
-    case .gatewayToken(let id): id.description
-    case .credits(let id): id.description
-    case .creditPurchase(let id): id.description
-    case .usage(let id, _): id.description
-    }
-  }
+  package var externalID: String { kind.externalID(uuid) }
 }
 
 extension Entity.Kind {
+  /// The type of the ids of entities of this kind. The one list of kinds that ids are written and read by.
+  private var identified: any Identified.Type {
+    switch self {
+    case .organization, .credits: Organization.self
+    case .member, .account: User.self
+    case .invitation: Invitation.self
+    case .serviceToken: ServiceToken.self
+    case .project, .ruleSet, .usage: Project.self
+    case .rule: Rule.self
+    case .apiKey: APIKey.self
+    case .providerKey: ProviderKey.self
+    case .webhookEndpoint: WebhookEndpoint.self
+    case .personalAccessToken: PersonalAccessToken.self
+    case .gatewayToken: GatewayToken.self
+    case .creditPurchase: CreditPurchase.self
+    }
+  }
+
   /// The external id of an entity of this kind.
   package func externalID(_ uuid: UUID) -> String {
-    switch self {
-    case .organization, .credits: OrganizationID(uuid).description
-    case .member, .account: UserID(uuid).description
-    case .invitation: InvitationID(uuid).description
-    case .serviceToken: ServiceTokenID(uuid).description
-    case .project, .ruleSet, .usage: ProjectID(uuid).description
-    case .rule: RuleID(uuid).description
-    case .apiKey: APIKeyID(uuid).description
-    case .providerKey: ProviderKeyID(uuid).description
-    case .webhookEndpoint: WebhookEndpointID(uuid).description
-    case .personalAccessToken: PersonalAccessTokenID(uuid).description
-    case .gatewayToken: GatewayTokenID(uuid).description
-    case .creditPurchase: CreditPurchaseID(uuid).description
+    func write<Entity: Identified>(_ type: Entity.Type) -> String {
+      TypeID<Entity>(uuid).description
     }
+    return write(identified)
+  }
+
+  /// The uuid in an external id of an entity of this kind; nil when the text is no such id.
+  package func uuid(_ externalID: String) -> UUID? {
+    func read<Entity: Identified>(_ type: Entity.Type) -> UUID? {
+      TypeID<Entity>(externalID)?.uuid
+    }
+    return read(identified)
+  }
+}
+
+extension Entity {
+  /// The uuid in the external id of an entity of whatever kind; nil when the text is no such id.
+  package static func uuid(_ externalID: String) -> UUID? {
+    for kind in Kind.allCases {
+      if let uuid = kind.uuid(externalID) { return uuid }
+    }
+    return nil
   }
 }

@@ -45,6 +45,10 @@ package enum Rejection: Error, Equatable, Sendable {
   case versionRequired(Entity.Kind)
   /// Another rule in the same place is about the same, and says the same or the opposite.
   case ruleExists(RuleID, isContradiction: Bool)
+  /// Of several updates of a subscription in one second nothing says which was the last.
+  case subscriptionUnclear
+  /// The rule would have expired already and never match: the one at this place of a set, or the only one.
+  case ruleExpired(index: Int?)
   /// Onboarding does not go there from where it is.
   case illegalTransition(
     Onboarding.Transition, allowed: [Onboarding.Transition], missing: [Onboarding.Step])

@@ -86,26 +86,51 @@ package struct UnknownEventType: Error, Equatable, Sendable {
 }
 
 extension WorkspaceEvent {
-  /// Every type of payload, each once: the catalog that decoding and the golden files go by.
-  package static let payloadTypes: [any EventPayload.Type] = [
-    OrganizationEvent.payloadTypes,
-    MemberEvent.payloadTypes,
-    InvitationEvent.payloadTypes,
-    ServiceTokenEvent.payloadTypes,
-    ProjectEvent.payloadTypes,
-    RuleEvent.payloadTypes,
-    RuleSetEvent.payloadTypes,
-    APIKeyEvent.payloadTypes,
-    ProviderKeyEvent.payloadTypes,
-    WebhookEndpointEvent.payloadTypes,
-    PlanEvent.payloadTypes,
-    OnboardingEvent.payloadTypes,
-    AccountEvent.payloadTypes,
-    GatewayTokenEvent.payloadTypes,
-    CreditsEvent.payloadTypes,
-    UsageEvent.payloadTypes,
-    BillingEvent.payloadTypes,
-  ].flatMap(\.self)
+  /// Every type of payload, each once, and the permission that callers need to read an event of that type.
+  private static let catalog: [(permissionToRead: Permission, types: [any EventPayload.Type])] = [
+    (.organizationRead, OrganizationEvent.payloadTypes),
+    (.memberRead, MemberEvent.payloadTypes),
+    (.invitationRead, InvitationEvent.payloadTypes),
+    (.serviceTokenRead, ServiceTokenEvent.payloadTypes),
+    (.projectRead, ProjectEvent.payloadTypes),
+    (.ruleRead, RuleEvent.payloadTypes),
+    (.ruleRead, RuleSetEvent.payloadTypes),
+    (.apiKeyRead, APIKeyEvent.payloadTypes),
+    (.providerKeyRead, ProviderKeyEvent.payloadTypes),
+    (.webhookRead, WebhookEndpointEvent.payloadTypes),
+    (.organizationRead, PlanEvent.payloadTypes),
+    (.organizationRead, OnboardingEvent.payloadTypes),
+    // These two kinds are in no workspace's log.
+    (.eventRead, AccountEvent.payloadTypes),
+    (.eventRead, GatewayTokenEvent.payloadTypes),
+    (.creditsRead, CreditsEvent.payloadTypes),
+    (.usageRead, UsageEvent.payloadTypes),
+    (.organizationRead, BillingEvent.payloadTypes),
+  ]
+
+  /// Every type of payload, each once: decoding and the golden files go by this list.
+  package static let payloadTypes: [any EventPayload.Type] = catalog.flatMap(\.types)
+
+  private static let permissionsToRead: [String: Permission] = Dictionary(
+    uniqueKeysWithValues: catalog.flatMap { permission, types in
+      types.map { ($0.type, permission) }
+    })
+
+  /// The permission that callers need to read an event of a type; nil for a type that this program does not know.
+  package static func permissionToRead(eventOfType type: String) -> Permission? {
+    permissionsToRead[type]
+  }
+
+  /// The types of events that callers with a role may read; nil when they may read all types, known or not.
+  package static func types(readableBy role: Role) -> [String]? { readableTypes[role] ?? [] }
+
+  private static let readableTypes: [Role: [String]?] = Dictionary(
+    uniqueKeysWithValues: Role.allCases.map { role -> (Role, [String]?) in
+      // Owners may read everything, so a type of a newer program is theirs to see, too.
+      if role == .owner { return (role, nil) }
+      let types = catalog.filter { role.may($0.permissionToRead) }.flatMap(\.types)
+      return (role, types.map { $0.type })
+    })
 
   private static let payloadTypesByName: [String: any EventPayload.Type] =
     Dictionary(uniqueKeysWithValues: payloadTypes.map { ($0.type, $0) })

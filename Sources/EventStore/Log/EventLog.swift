@@ -58,14 +58,17 @@ package enum EventLog {
 
   /// A page of the events of one stream behind `position`, in the order of positions: at least one when there are any, and
   /// fewer than `limit` when they are large.
+  ///
+  /// - Parameter types: the types of events that are wanted; nil for all.
   package static func events(
-    of organizationID: UUID, after position: Int64, limit: Int64
+    of organizationID: UUID, after position: Int64, limit: Int64, types: [String]? = nil
   ) -> Query {
-    bounded(
-      """
+    var query: Query = """
       SELECT \(fragment: columns) FROM events WHERE organization_id = \(organizationID) \
-      AND position > \(position) ORDER BY position LIMIT \(limit)
-      """)
+      AND position > \(position)
+      """
+    if let types { query += " AND type = ANY(\(types))" }
+    return bounded(query + " ORDER BY position LIMIT \(limit)")
   }
 
   /// A page of the events of one stream with versions in the range, in order: at least one when there are any, and fewer than

@@ -7,7 +7,7 @@ package struct Table<Row>: Sendable {
   /// One column and its value in a row.
   package struct Column: Sendable {
     package let name: String
-    let isKey: Bool
+    package let isKey: Bool
     let sqlType: String?
     let parameter: @Sendable ([Row]) -> Parameter
 

@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Synchronization
 
@@ -12,6 +13,9 @@ package final class EmbeddedServer: Sendable {
     var cluster: Cluster?
     var postmaster: Postmaster?
   }
+
+  /// How often it is looked whether the server still runs.
+  private static let interval: Duration = .milliseconds(100)
 
   private let dataDirectory: String
   private let settings: [String: String]
@@ -45,8 +49,7 @@ package final class EmbeddedServer: Sendable {
 
   /// Ends all sessions and the server, and lets go of the directory.
   package func stop() async {
-    // The thread's body does not throw.
-    try? await onThread {
+    await onThreadWhenPossible {
       self.state.withLock { state in
         if let cluster = state.cluster {
           state.postmaster?.stop(in: cluster.data, patience: .seconds(20))
@@ -60,22 +63,19 @@ package final class EmbeddedServer: Sendable {
   /// Starts the server again whenever its process has ended, until the task is cancelled or the server
   /// is stopped.
   package func superviseUntilCancelled() async {
-    let wakeup = Wakeup()
+    let end = DispatchSemaphore(value: 0)
     await withTaskCancellationHandler {
-      // The thread's body does not throw.
-      try? await onThread { self.supervise(wakeup) }
+      await onThreadWhenPossible { self.supervise(until: end) }
     } onCancel: {
-      wakeup.signal()
+      end.signal()
     }
   }
 
-  private func supervise(_ wakeup: Wakeup) {
+  private func supervise(until end: DispatchSemaphore) {
     var backoff = Backoff(first: .milliseconds(50), limit: .seconds(2))
-    var pause = Duration.milliseconds(100)
-    while !awaitReadiness(
-      socket: -1, events: 0, wakeup: wakeup.descriptor, until: .now + pause
-    ).woken {
-      pause = .milliseconds(100)
+    var pause = Self.interval
+    while end.wait(timeout: .now() + pause.dispatchInterval) == .timedOut {
+      pause = Self.interval
       let isStopped = state.withLock { state -> Bool in
         guard let cluster = state.cluster else { return true }
         if state.postmaster?.isAlive(in: cluster.data) == true { return false }

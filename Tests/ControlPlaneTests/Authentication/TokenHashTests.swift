@@ -75,6 +75,18 @@ import Testing
     #expect(try await client.get("/v1/me").status == 401)
   }
 
+  @Test func `a personal token that is revoked is refused at once`() async throws {
+    let plane = try await TestControlPlane.shared
+    let user = try await plane.makeUser().client
+    let made = try await user.post("/v1/me/tokens", #"{"name":"A"}"#)
+    let id = try #require(made.json["id"]?.string, "\(made.text)")
+    let client = user.with(token: try #require(made.json["token"]?.string))
+    #expect(try await client.get("/v1/me").status == 200)
+    #expect(try await user.send("DELETE", "/v1/me/tokens/\(id)").status == 204)
+    #expect(try await client.get("/v1/me").status == 401)
+    #expect(try await client.post("/v1/organizations", #"{"name":"B"}"#).status == 401)
+  }
+
   @Test func `the secret before a rotation ends with its grace, and the new one does not`()
     async throws
   {

@@ -119,6 +119,101 @@ import Testing
     }
   }
 
+  @Test func `the plan is that of the item whose price is a plan's, wherever it stands`()
+    async throws
+  {
+    let world = try await StripeWorld.make()
+    let orders = [
+      ["extra_seats", "signalbox_plus"], ["signalbox_business", "extra_seats"],
+      ["a", "signalbox_plus", "b"], ["signalbox_plus", "signalbox_business"],
+    ]
+    var plans: [String] = []
+    for (number, keys) in orders.enumerated() {
+      #expect(
+        try await world.client.outcome(
+          world.subscription("updated", "evt_\(number)", keys: keys, created: Int64(100 + number)))
+          == "applied")
+      plans.append(try await world.plan())
+    }
+    #expect(plans == ["plus", "business", "plus", "business"])
+  }
+
+  @Test func `of two updates in one second previous_attributes decides, whichever comes first`()
+    async throws
+  {
+    for isReversed in [false, true] {
+      let world = try await StripeWorld.make()
+      // The ids say the opposite of what happened.
+      let updates = [
+        world.subscription(
+          "updated", "evt_b", keys: ["signalbox_business"], former: .init(keys: ["signalbox_plus"])),
+        world.subscription(
+          "updated", "evt_a", keys: ["signalbox_business"], status: "unpaid",
+          former: .init(status: "active")),
+      ]
+      for update in isReversed ? updates.reversed() : updates {
+        #expect(try await world.client.outcome(update) == "applied")
+      }
+      #expect(try await world.plan() == "free", "\(isReversed)")
+    }
+  }
+
+  @Test func `where previous_attributes says nothing the subscription is read from Stripe`()
+    async throws
+  {
+    try await CheckoutTests.with { world, standIn in
+      // They undo each other: each may have been the last.
+      let updates = [
+        world.subscription(
+          "updated", "evt_a", keys: ["signalbox_business"], former: .init(keys: ["signalbox_plus"])),
+        world.subscription(
+          "updated", "evt_b", keys: ["signalbox_plus"], former: .init(keys: ["signalbox_business"])),
+      ]
+      #expect(try await world.client.outcome(updates[0]) == "applied")
+      standIn.put(
+        subscription: world.id("sub"), customer: world.id("cus"), keys: ["x", "signalbox_business"])
+      // Stripe is out of order once, and asked again.
+      standIn.fail(.status(500), .status(500), .status(500))
+      #expect(try await world.client.outcome(updates[1]) == "received")
+      let patience = ContinuousClock.now + .seconds(30)
+      while try await world.client.stripeEvent(world.id("evt_b"))["status"]?.string == "received" {
+        try #require(ContinuousClock.now < patience)
+        try await Task.sleep(for: .milliseconds(100))
+      }
+      #expect(
+        try await world.client.stripeEvent(world.id("evt_b"))["status"]?.string == "applied")
+      #expect(try await world.plan() == "business")
+      #expect(standIn.requests.contains { $0.path == "/v1/subscriptions/\(world.id("sub"))" })
+      // An update of that second that comes late is in what was read.
+      #expect(
+        try await world.client.outcome(
+          world.subscription("updated", "evt_c", keys: ["signalbox_plus"], former: .init()))
+          == "applied")
+      #expect(try await world.plan() == "business")
+      _ = try await world.client.outcome(
+        world.subscription("deleted", "evt_d", status: "canceled"))
+      #expect(try await world.plan() == "free")
+    }
+  }
+
+  @Test func `Stripe says that a refunded payment was an invoice's`() async throws {
+    try await CheckoutTests.with { world, standIn in
+      standIn.invoice(world.id("pi"))
+      #expect(try await world.client.outcome(world.refund(500)) == "parked")
+      let id = world.id("evt_refunded")
+      try await world.plane.database.withSession { session throws in
+        _ = try session.execute(
+          "UPDATE stripe_events SET retry_at = now() WHERE event_id = \(id)", deadline: .soon)
+      }
+      let patience = ContinuousClock.now + .seconds(10)
+      while try await world.client.stripeEvent(id)["status"]?.string == "parked" {
+        try #require(ContinuousClock.now < patience)
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      #expect(try await world.client.stripeEvent(id)["status"]?.string == "ignored")
+    }
+  }
+
   @Test func `a subscription that names nobody waits for its checkout`() async throws {
     let world = try await StripeWorld.make()
     let unnamed = world.subscription("created", "evt_1", isNamed: false)

@@ -117,6 +117,96 @@ import Testing
     #expect(try await world.balance() == 100_000)
   }
 
+  @Test func `an inquiry that escalates withdraws when the money goes, not when it ends`()
+    async throws
+  {
+    let steps: @Sendable (StripeWorld) -> [StripeDelivery] = { world in
+      [
+        world.purchase(), world.dispute("warning_needs_response", "evt_1", created: 100),
+        world.dispute(
+          "needs_response", "evt_2", "updated", former: "warning_needs_response", created: 200),
+        world.dispute("needs_response", "evt_3", "funds_withdrawn", created: 200),
+      ]
+    }
+    for last in [2, 3] {
+      let world = try await StripeWorld.make()
+      for step in [0, 1, last] { _ = try await world.client.outcome(steps(world)[step]) }
+      #expect(try await world.balance() == 0)
+    }
+    var random = SeededGenerator(seed: 18)
+    for _ in 0..<4 {
+      let world = try await StripeWorld.make()
+      let end = [
+        world.dispute("won", "evt_4", isClosed: true, created: 300),
+        world.dispute("won", "evt_5", "funds_reinstated", created: 301),
+      ]
+      for step in (steps(world) + end).shuffled(using: &random) {
+        _ = try await world.client.outcome(step)
+      }
+      #expect(try await world.balance() == 100_000)
+    }
+  }
+
+  @Test func `money that was reinstated counts without the end of the dispute`() async throws {
+    let world = try await StripeWorld.make()
+    _ = try await world.client.outcome(world.purchase())
+    _ = try await world.client.outcome(world.dispute("needs_response", "evt_1", created: 100))
+    #expect(try await world.balance() == 0)
+    _ = try await world.client.outcome(
+      world.dispute("under_review", "evt_2", "funds_reinstated", created: 200))
+    #expect(try await world.balance() == 100_000)
+    // Evidence that is told of late changes nothing.
+    _ = try await world.client.outcome(
+      world.dispute("under_review", "evt_3", "updated", created: 300))
+    #expect(try await world.balance() == 100_000)
+  }
+
+  @Test(arguments: ["refund.failed", "refund.updated", "charge.refund.updated"])
+  func `a refund that fails at the bank gives the units back, in whatever order`(
+    type: String
+  ) async throws {
+    let steps: @Sendable (StripeWorld) -> [StripeDelivery] = { world in
+      [
+        world.purchase(), world.refund(500),
+        world.singleRefund(500, "evt_failed", "failed", type: type),
+      ]
+    }
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+      let world = try await StripeWorld.make()
+      for step in order { _ = try await world.client.outcome(steps(world)[step]) }
+      #expect(try await world.balance() == 100_000, "\(order)")
+      // A second one is made, and arrives; how it was made is told late.
+      for step in [
+        world.singleRefund(500, "evt_2", "succeeded", refund: "re_2"),
+        world.singleRefund(500, "evt_3", "pending", refund: "re_2", type: "refund.created"),
+        world.singleRefund(500, "evt_4", "pending", type: "refund.created"),
+      ] { #expect(try await world.client.outcome(step) == "applied") }
+      #expect(try await world.balance() == 66_667, "\(order)")
+      let purchases = try await world.client.get(
+        "/v1/organizations/\(world.organization)/credits/purchases")
+      #expect(try purchases.json["data"]?.array?.first?["refunded_amount"] == .integer(500))
+    }
+  }
+
+  @Test
+  func `what becomes of a subscription's payment asks for nothing, before and after that is known`()
+    async throws
+  {
+    let world = try await StripeWorld.make()
+    let invoice = StripeDelivery.invoicePayment(id: world.id("evt_in"), payment: world.id("pi"))
+    let refund = world.refund(500)
+    #expect(try await world.client.outcome(refund) == "parked")
+    #expect(try await world.client.outcome(invoice) == "ignored")
+    let event = try await world.client.stripeEvent(refund.id)
+    #expect(event["status"]?.string == "ignored")
+    #expect(event["reason"]?.string == StripeEventMeaning.ofInvoice)
+    #expect(event["retry_at"] == .null)
+    let dispute = world.dispute("needs_response", "evt_dispute")
+    #expect(try await world.client.outcome(dispute) == "ignored")
+    let failed = world.singleRefund(500, "evt_failed", "failed")
+    #expect(try await world.client.outcome(failed) == "ignored")
+  }
+
   @Test(arguments: StripeDeadLetters.all)
   fileprivate func `what can never be applied is a dead letter with the reason`(
     letter: StripeDeadLetters
@@ -219,11 +309,89 @@ import Testing
     #expect(try await world.balance() == 100_000)
   }
 
-  @Test func `nothing waits for a purchase for ever`() async throws {
+  @Test func `nothing waits for a purchase for ever, and one that comes later still finds it`()
+    async throws
+  {
     let world = try await StripeWorld.make()
     #expect(try await world.client.outcome(world.refund(500)) == "parked")
-    let id = world.id("evt_refunded")
-    try await world.plane.database.withSession { session throws in
+    let given = try await world.givenUp("evt_refunded")
+    #expect(given["status"]?.string == "ignored")
+    #expect(given["reason"]?.string?.contains("30 days") == true)
+    #expect(try await world.client.outcome(world.refund(500)) == "ignored")
+    #expect(try await world.client.outcome(world.purchase()) == "applied")
+    #expect(try await world.balance() == 66_667)
+    #expect(
+      try await world.client.stripeEvent(given["id"]?.string ?? "")["status"] == .string("applied"))
+  }
+
+  @Test func `a refund whose purchase is a dead letter becomes one too`() async throws {
+    let world = try await StripeWorld.make()
+    #expect(try await world.client.outcome(world.purchase(amount: 1499)) == "failed")
+    #expect(try await world.client.outcome(world.refund(500)) == "parked")
+    #expect(try await world.givenUp("evt_refunded")["status"]?.string == "failed")
+  }
+
+  @Test func `what is done with goes after a while, and what is open or still needed stays`()
+    async throws
+  {
+    try await TestControlPlane.with { planes in
+      let world = try await StripeWorld.make(on: planes[0])
+      let client = world.client
+      #expect(try await client.outcome(world.purchase()) == "applied")
+      #expect(try await client.outcome(world.purchase("completed", "evt_young")) == "applied")
+      for number in 0..<3 {
+        let delivery = StripeDelivery("a.b", id: world.id("evt_\(number)"), ["id": .string("x")])
+        #expect(try await client.outcome(delivery) == "ignored")
+      }
+      // A dead letter, and what is known of the same payment.
+      #expect(
+        try await client.outcome(
+          world.purchase("completed", "evt_dead", payment: "pi_2", amount: 1))
+          == "failed")
+      #expect(
+        try await client.outcome(
+          .invoicePayment(id: world.id("evt_kin"), payment: world.id("pi_2"))) == "ignored")
+      #expect(try await client.outcome(world.refund(5, "evt_parked", payment: "pi_3")) == "parked")
+      // Only these say whose the subscription is, and the newer one is enough.
+      for (number, event) in ["evt_sub_1", "evt_sub_2"].enumerated() {
+        _ = try await client.outcome(
+          world.subscription("updated", event, created: Int64(100 + number)))
+      }
+      let young = world.id("evt_young")
+      try await world.plane.database.withSession { session throws in
+        _ = try session.execute(
+          """
+          UPDATE stripe_events SET updated_at = now() - interval '91 days', \
+          received_at = received_at - interval '91 days' WHERE event_id <> \(young)
+          """, deadline: .soon)
+      }
+      let deleted = try await planes[0].database.withApplicationSession { session throws in
+        try session.execute(
+          StripeEventTable.deleteFinished(olderThan: StripeEventRetention.age, limit: 100),
+          deadline: .soon
+        ).affected
+      }
+      let left = try await planes[0].database.withSession { session throws in
+        try session.execute("SELECT event_id FROM stripe_events", deadline: .soon)
+          .map { row throws in try row.decode(String.self) }
+      }
+      #expect(
+        Set(left)
+          == Set(
+            ["evt_young", "evt_dead", "evt_kin", "evt_parked", "evt_sub_2"].map(world.id)))
+      #expect(deleted == 5)
+      // What comes again after that changes nothing.
+      #expect(try await client.outcome(world.purchase()) == "applied")
+      #expect(try await world.balance() == 100_000)
+    }
+  }
+}
+
+extension StripeWorld {
+  /// An event as it is after it has waited in vain for 31 days.
+  fileprivate func givenUp(_ event: String) async throws -> JSONValue {
+    let id = id(event)
+    try await plane.database.withSession { session throws in
       _ = try session.execute(
         """
         UPDATE stripe_events SET received_at = now() - interval '31 days', retry_at = now() \
@@ -231,13 +399,11 @@ import Testing
         """, deadline: .soon)
     }
     let patience = ContinuousClock.now + .seconds(10)
-    while try await world.client.stripeEvent(id)["status"]?.string == "parked" {
+    while try await client.stripeEvent(id)["status"]?.string == "parked" {
       try #require(ContinuousClock.now < patience)
       try await Task.sleep(for: .milliseconds(50))
     }
-    let event = try await world.client.stripeEvent(id)
-    #expect(event["status"]?.string == "failed")
-    #expect(event["reason"]?.string?.contains("30 days") == true)
+    return try await client.stripeEvent(id)
   }
 }
 
@@ -287,6 +453,15 @@ private struct StripeDeadLetters: CustomTestStringConvertible, Sendable {
     },
     StripeDeadLetters("a price of no plan", "the price price_other is no plan's") { world in
       world.subscription("created", "evt", lookupKey: "other")
+    },
+    StripeDeadLetters("prices of no plan", "none of the prices price_a, price_b is a plan's") {
+      world in
+      world.subscription("created", "evt", keys: ["a", "b"])
+    },
+    StripeDeadLetters("an amount beyond all", "is more than any payment can be") { world in
+      .checkout(
+        id: world.id("evt"), payment: world.id("pi"), organization: "\(world.organization)",
+        amount: .max)
     },
     StripeDeadLetters("a status of the future", "the status half is not known") { world in
       world.subscription("created", "evt", status: "half")

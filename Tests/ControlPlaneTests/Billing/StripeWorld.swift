@@ -78,22 +78,31 @@ struct StripeWorld: Sendable {
   }
 
   func dispute(
-    _ status: String, _ event: String, isClosed: Bool = false, amount: Int64 = 1500
+    _ status: String, _ event: String, _ step: String? = nil, former: String? = nil,
+    isClosed: Bool = false, amount: Int64 = 1500, created: Int64 = 1_764_136_800
   ) -> StripeDelivery {
     .dispute(
-      id: id(event), payment: id("pi"), dispute: id("du"), amount: amount, status: status,
-      isClosed: isClosed)
+      step, id: id(event), payment: id("pi"), dispute: id("du"), amount: amount, status: status,
+      former: former, isClosed: isClosed, created: created)
+  }
+
+  func singleRefund(
+    _ amount: Int64, _ event: String, _ status: String, refund: String = "re",
+    type: String = "refund.updated"
+  ) -> StripeDelivery {
+    .singleRefund(
+      type, id: id(event), payment: id("pi"), refund: id(refund), amount: amount, status: status)
   }
 
   func subscription(
     _ step: String, _ event: String, subscription: String = "sub",
-    lookupKey: String = "signalbox_plus", status: String = "active", created: Int64 = 100,
-    isNamed: Bool = true
+    lookupKey: String = "signalbox_plus", keys: [String]? = nil, status: String = "active",
+    created: Int64 = 100, isNamed: Bool = true, former: StripeDelivery.Former? = nil
   ) -> StripeDelivery {
     .subscription(
       step, id: id(event), subscription: id(subscription),
-      organization: isNamed ? "\(organization)" : nil, lookupKey: lookupKey, status: status,
-      customer: id("cus"), created: created)
+      organization: isNamed ? "\(organization)" : nil, keys: keys ?? [lookupKey], status: status,
+      customer: id("cus"), created: created, former: former)
   }
 
   /// The balance as the organization's row has it.

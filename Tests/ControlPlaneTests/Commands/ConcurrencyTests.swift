@@ -96,7 +96,7 @@ import Testing
       let plane = planes[0]
       let organization = try await plane.makeOrganization()
       let outcomes = try await Self.inParallel(200) { client in
-        let name = client % 50 == 7 ? "nul \u{0}" : "\(client)"
+        let name: ExactText = client % 50 == 7 ? "nul \u{0}" : "\(client)"
         let id = ProjectID(Identifiers.next())
         do {
           _ = try await plane.handle(

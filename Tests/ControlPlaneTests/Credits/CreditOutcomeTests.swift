@@ -106,15 +106,20 @@ import Testing
     #expect(audit.map { $0["action"]?.string } == ["credits.purchased"])
   }
 
+  private static func place(_ rank: Int64) -> Billing.Place {
+    Billing.Place(time: 1_764_136_800, rank: rank, source: "evt_\(rank)")
+  }
+
   @Test func `the ledger adds up to the balance, page by page`() async throws {
     let world = try await World()
     let (first, second) = (world.order("1"), world.order("2", 2))
     try await world.told(
       .complete(first), .begin(second), .refund(paymentID: first.paymentID, refunded: 500),
       .complete(second),
-      .openDispute(paymentID: second.paymentID, disputeID: "dp_1", amount: 4500),
+      .openDispute(paymentID: second.paymentID, disputeID: "dp_1", amount: 4500, Self.place(0)),
       .refund(paymentID: first.paymentID, refunded: 1500),
-      .closeDispute(paymentID: second.paymentID, disputeID: "dp_1", amount: 4500, outcome: .won))
+      .closeDispute(
+        paymentID: second.paymentID, disputeID: "dp_1", amount: 4500, outcome: .won, Self.place(1)))
     let entries = try await world.ledger(pagesOf: 4)
     #expect(entries.count == 6)
     let units = entries.map { $0["units"]?.integer ?? 0 }
@@ -129,8 +134,10 @@ import Testing
     let world = try await World()
     let order = world.order("1")
     try await world.told(
-      .complete(order), .openDispute(paymentID: order.paymentID, disputeID: "d", amount: 1500),
-      .closeDispute(paymentID: order.paymentID, disputeID: "d", amount: 1500, outcome: .lost))
+      .complete(order),
+      .openDispute(paymentID: order.paymentID, disputeID: "d", amount: 1500, Self.place(0)),
+      .closeDispute(
+        paymentID: order.paymentID, disputeID: "d", amount: 1500, outcome: .lost, Self.place(1)))
     let before = try await world.owner.get("\(world.path)/credits").json
     #expect(before["credit_logs_balance"] == .integer(0))
     let version = try await world.owner.all("\(world.path)/credits/ledger").last?["version"]?

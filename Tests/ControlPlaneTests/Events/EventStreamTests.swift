@@ -20,7 +20,7 @@ import Testing
     #expect(reply.status == 422)
   }
 
-  @Test(arguments: ["9007199254740991", "x", "1.5", ""])
+  @Test(arguments: ["9007199254740991", "-1", "-9223372036854775808", "x", "1.5", ""])
   func `a cursor that is ahead of the log is reset`(cursor: String) async throws {
     let client = try await TestControlPlane.shared.client
     let reply = try await client.get(
@@ -173,17 +173,19 @@ import Testing
     }
   }
 
-  /// Every kind of event needs the permission to read what it is about.
-  @Test func `what an event is about decides who sees it`() {
+  /// Every type of event needs the permission to read what it is about.
+  @Test func `what an event is about decides who sees it`() throws {
     var named = 0
-    for kind in Entity.Kind.allCases {
-      let permission = kind.permissionToRead
+    for type in WorkspaceEvent.payloadTypes {
+      let permission = try #require(WorkspaceEvent.permissionToRead(eventOfType: type.type))
       #expect(permission.rawValue.hasSuffix(":read"))
-      guard let own = Permission(rawValue: "\(kind.rawValue):read") else { continue }
-      #expect(permission == own, "\(kind)")
+      let subject = type.type.split(separator: ".")[0]
+      guard let own = Permission(rawValue: "\(subject):read") else { continue }
+      #expect(permission == own, "\(type.type)")
       named += 1
     }
     #expect(named >= 10)
+    #expect(WorkspaceEvent.permissionToRead(eventOfType: "future.thing") == nil)
   }
 }
 

@@ -1,4 +1,4 @@
-import ControlPlane
+import FoundationEssentials
 import Glibc
 import HTTPTypes
 import Hummingbird
@@ -7,10 +7,15 @@ import Logging
 import NIOCore
 import Synchronization
 
+@testable import ControlPlane
+
 /// A real server with a handful of routes, for tests of the floor.
 struct LiveServer {
   var limits = ConnectionLimits()
   var checks: [any ReadinessCheck] = []
+  /// Whether large bodies are read only for callers with a token.
+  var asksForToken = false
+  var bodyBudget = 256 << 20
   let metrics = Metrics()
   let handled = Counter()
 
@@ -20,6 +25,10 @@ struct LiveServer {
 
   private func router() -> APIRouter {
     let router = APIRouter()
+    router.authenticateHead = { [asksForToken] request, _ in
+      if asksForToken { _ = try BearerToken(request.headers) }
+      return UUID()
+    }
     router.get("/v1/things/{thing}") { [handled] request, context in
       handled.add()
       let tag = ETag(version: 7)
@@ -81,6 +90,7 @@ struct LiveServer {
     defer { close(log) }
     var configuration = HTTPServer.Configuration()
     configuration.limits = limits
+    configuration.bodyBudget = bodyBudget
     configuration.accessLog = log
     var logger = Logger(label: "test")
     logger.logLevel = .critical

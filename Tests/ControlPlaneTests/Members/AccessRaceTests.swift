@@ -42,6 +42,33 @@ import Testing
     }
   }
 
+  /// The other replica remembers the role, and a change does not ask before it is decided: what it rests on is looked at
+  /// again behind the lock on the log's head.
+  @Test func `a role that was taken away on one replica changes nothing on the other`() async throws
+  {
+    try await TestControlPlane.with(replicas: 2) { replicas in
+      let plane = replicas[0]
+      let (owner, member) = (try await plane.makeUser(), try await plane.makeUser())
+      let path = try await owner.client.makeOrganization()
+      let id = try #require(OrganizationID(String(path.split(separator: "/")[2])))
+      try await plane.addMember(member.id, role: .developer, to: id, by: owner.id)
+      let project = try await owner.client.makeProject(in: path)
+      let there = TestClient(http: replicas[1].client.http, token: member.client.token)
+      for round in 0..<20 {
+        let before = try await there.patch(project, #"{"name":"Before \#(round)"}"#)
+        try #require(before.status == 200, "\(round): \(before.text)")
+        let demoted = try await owner.client.patch(
+          "\(path)/members/\(member.id)", #"{"role":"viewer"}"#)
+        try #require(demoted.status == 200, "\(round): \(demoted.text)")
+        let after = try await there.patch(project, #"{"name":"After \#(round)"}"#)
+        #expect(after.status == 403, "\(round): \(after.text)")
+        let promoted = try await owner.client.patch(
+          "\(path)/members/\(member.id)", #"{"role":"developer"}"#)
+        try #require(promoted.status == 200, "\(round): \(promoted.text)")
+      }
+    }
+  }
+
   @Test func `a limit is exact under a hundred at once`() async throws {
     try await TestControlPlane.with(replicas: 2, { $0.plans = .standard }) { replicas in
       let plane = replicas[0]

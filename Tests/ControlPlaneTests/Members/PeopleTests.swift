@@ -52,6 +52,40 @@ import Testing
     for secret in [email, first, second] { #expect(!events.contains(secret)) }
   }
 
+  @Test func `people whose address is beyond ASCII are invited, and no one else accepts`()
+    async throws
+  {
+    let plane = try await TestControlPlane.shared
+    let owner = try plane.signIn("\(UUID())@example.com")
+    let mark = "\(UUID())".lowercased()
+    let path = try await owner.makeOrganization()
+    let invited = try await owner.post(
+      "\(path)/invitations", #"{"email":"JÜRGEN-\#(mark)@exämple.com","role":"viewer"}"#)
+    #expect(invited.status == 201, "\(invited.text)")
+    #expect(try invited.json["email"]?.string == "JÜRGEN-\(mark)@exämple.com")
+    let token = try await Self.token(to: "jürgen-\(mark)@exämple.com", plane)
+    for other in [
+      "jurgen-\(mark)@exämple.com", "jürgen-\(mark)@example.com",
+      "ju\u{308}rgen-\(mark)@exämple.com",
+    ] {
+      #expect(try await plane.signIn(other).accept(token).status == 403, "\(other)")
+    }
+    let twice = try await owner.post(
+      "\(path)/invitations", #"{"email":"jürgen-\#(mark)@xn--exmple-cua.com","role":"viewer"}"#)
+    #expect(twice.status == 409, "\(twice.text)")
+    let jürgen = try plane.signIn("jürgen-\(mark)@exämple.com")
+    let accepted = try await jürgen.accept(token)
+    #expect(accepted.status == 200, "\(accepted.text)")
+    let member = try await owner.post(
+      "\(path)/invitations", #"{"email":"Jürgen-\#(mark)@exämple.com","role":"viewer"}"#)
+    #expect(try member.problem == "already-member")
+    for bad in ["\u{212A}im@example.com", "ad\u{202E}a@example.com", "a@b.com\\nBcc: eve@x.org"] {
+      let reply = try await owner.post(
+        "\(path)/invitations", #"{"email":"\#(bad)","role":"viewer"}"#)
+      #expect(reply.status == 422, "\(reply.text)")
+    }
+  }
+
   @Test func `nobody is invited to where they are`() async throws {
     let plane = try await TestControlPlane.shared
     let mail = "\(UUID())@example.com"

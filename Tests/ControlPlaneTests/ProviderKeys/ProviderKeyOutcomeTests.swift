@@ -44,7 +44,7 @@ import Testing
     #expect(try reply.places == ["/provider"])
   }
 
-  @Test(arguments: ["OpenAI", "-openai", "open.ai", String(repeating: "a", count: 51)])
+  @Test(arguments: ["OpenAI", "*", "open.ai", String(repeating: "a", count: 51)])
   func `404 for a name that no provider has`(name: String) async throws {
     let client = try await TestControlPlane.shared.client
     let path = "\(try await makeProject(client))/provider-keys/\(name)"

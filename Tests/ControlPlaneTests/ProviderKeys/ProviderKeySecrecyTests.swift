@@ -99,8 +99,14 @@ import Testing
         try envelope.open(for: elsewhere.bytes, with: Self.ring)
       }
     }
-    let events = try await client.all("\(path)/events")
-    let logged = events.compactMap { $0["payload"]?["secret"]?["sealed"]?["envelope"]?.string }
+    let logged = try await plane.database.withApplicationSession { session in
+      try session.execute(
+        """
+        SELECT payload #>> '{secret,sealed,envelope}' FROM events \
+        WHERE organization_id = \(organization.uuid) AND type = 'provider_key.set' ORDER BY version
+        """, deadline: .soon
+      ).map { try $0.decode(String?.self) }
+    }
     #expect(logged.first == envelope.text)
   }
 

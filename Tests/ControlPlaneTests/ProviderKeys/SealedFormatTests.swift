@@ -80,6 +80,6 @@ import Testing
     ProviderKeyContext(
       try #require(record["organization"]?.string.flatMap(OrganizationID.init)),
       try #require(record["project"]?.string.flatMap(ProjectID.init)),
-      try #require(record["provider"]?.string.flatMap(Provider.init)))
+      try #require(record["provider"]?.string.flatMap({ Provider($0) })))
   }
 }

@@ -29,6 +29,14 @@ struct EvidenceRecord {
     return copy
   }
 
+  /// The same of another request.
+  var renewed: EvidenceRecord {
+    let time = Timestamp.now
+    var copy = self
+    copy.id = "\(RequestLogID(Identifiers.next(at: time)))"
+    return copy.with("id", #""\#(copy.id)""#).with("occurred_at", #""\#(time.rfc3339)""#)
+  }
+
   func without(_ name: String) -> EvidenceRecord {
     var copy = self
     copy.members.removeAll { $0.name == name }

@@ -67,7 +67,7 @@ import Testing
     #expect(lines.first?.hasPrefix("id,organization_id,project_id,") == true)
     #expect(lines[1].hasPrefix(records[0].id))
     #expect(lines[1].contains(#","'=HYPERLINK(1,2)","#))
-    #expect(lines[2].contains(#","/v1/""quoted"",x",openai,a b,,,,,7,"#))
+    #expect(lines[2].contains(#","/v1/""quoted"",x",openai,a b,,unknown,,,7,"#))
     #expect(lines.last == "")
   }
 }

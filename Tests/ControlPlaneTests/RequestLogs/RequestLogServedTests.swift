@@ -9,6 +9,48 @@ import Testing
 @testable import ControlPlane
 
 @Suite struct RequestLogServedTests {
+  @Test func `whatever a client calls a model, there is evidence of it`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let family = "👨‍👩‍👧‍👦"
+    let record = EvidenceRecord(project: world.project)
+    let long = String(repeating: "ä", count: 200)
+    // What is sent, and what is kept.
+    let models: [(String, String)] = [
+      (#"my model"#, "my model"), (#"a\u0000b\u001f\u007f"#, "a\u{FFFD}b\u{FFFD}\u{FFFD}"),
+      (long, long), (long + "b", String(long.dropLast()) + "\u{2026}"),
+      (
+        String(repeating: family, count: 100),
+        String(
+          String.UnicodeScalarView(
+            Array(String(repeating: family, count: 100).unicodeScalars.prefix(199))))
+          + "\u{2026}"
+      ), ("", "\u{FFFD}"), (#"\u202e"#, "\u{202E}"),
+    ]
+    let records = models.map { record.renewed.with("model", "\"\($0.0)\"") }
+    let reply = try await world.report(records)
+    #expect(try reply.outcome == [Int64(models.count), 0], "\(reply.text)")
+    let kept = try await world.owner.all("\(world.path)/request-logs")
+    for (record, (_, model)) in zip(records, models) {
+      let found = kept.first { $0["id"]?.string == record.id }?["model"]?.string ?? ""
+      #expect(Array(found.utf8) == Array(model.utf8))
+    }
+    let route = record.renewed.with("route", "\"/v1/\\n\(String(repeating: "x", count: 300))\"")
+    #expect(try await world.report([route]).outcome == [1, 0])
+  }
+
+  @Test func `a space in a query is written as a plus, or as %20`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let spaced = EvidenceRecord(project: world.project, model: "my model")
+    let plus = EvidenceRecord(project: world.project, model: "my+model")
+    _ = try await world.report([spaced, plus])
+    #expect(try await world.list("model=my+model") == [spaced.id])
+    #expect(try await world.list("model=my%20model") == [spaced.id])
+    #expect(try await world.list("model=my%2Bmodel") == [plus.id])
+    // In a time a plus is the sign of an offset.
+    #expect(try await world.list("from=2020-01-01T00:00:00+01:00").count == 2)
+    #expect(try await world.list("from=2020-01-01T00:00:00%2B01:00").count == 2)
+  }
+
   static let day: Int64 = 86_400_000_000
 
   // MARK: Written

@@ -15,6 +15,20 @@ import Testing
     (#"{"effect":"deny","network":"10.0.0.1/8x"}"#, ["/network"]),
     (#"{"effect":"deny","network":"10.0.0.0/33"}"#, ["/network"]),
     (#"{"effect":"deny","country":"ZZ"}"#, ["/country"]),
+    (#"{"effect":"deny","country":"XX"}"#, ["/country"]),
+    (#"{"effect":"deny","country":"EU"}"#, ["/country"]),
+    (#"{"effect":"deny","country":"T1"}"#, ["/country"]),
+    (#"{"effect":"deny","country":""}"#, ["/country"]),
+    (#"{"effect":"deny","model":"*","provider":" openai"}"#, ["/provider"]),
+    (#"{"effect":"deny","model":"*","provider":"openai "}"#, ["/provider"]),
+    (#"{"effect":"deny","model":"*","provider":"https://api.openai.com"}"#, ["/provider"]),
+    (#"{"effect":"deny","model":"*","provider":"open*"}"#, ["/provider"]),
+    (#"{"effect":"deny","model":"*","provider":"öpenai"}"#, ["/provider"]),
+    (#"{"effect":"deny","model":"*","provider":""}"#, ["/provider"]),
+    (#"{"effect":"deny","model":"","provider":"openai"}"#, ["/model"]),
+    (#"{"effect":"deny","model":"gpt 4","provider":"openai"}"#, ["/model"]),
+    (#"{"effect":"deny","model":"gpt-4\u0000","provider":"openai"}"#, ["/model"]),
+    (#"{"effect":"deny","network":"::ffff:10.0.0.0/90"}"#, ["/network"]),
     (#"{"effect":"deny","region":"atlantis"}"#, ["/region"]),
     (#"{"effect":"block","country":"DE"}"#, ["/effect"]),
     (#"{"effect":"deny","country":"DE","region":"europe"}"#, ["/region"]),
@@ -174,7 +188,82 @@ import Testing
     }
   }
 
+  @Test func `422 for a change, or a set, by which a rule would have expired`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let project = try await client.makeProject(in: organization)
+    let rule = try await client.post("\(organization)/rules", Self.deny)
+    let past = #""expires_at":"2020-01-01T00:00:00Z""#
+    let changed = try await client.patch(try #require(rule["location"]), "{\(past)}")
+    #expect(changed.status == 422)
+    #expect(try changed.places == ["/expires_at"], "\(changed.text)")
+    let set = try await client.put(
+      "\(project)/rules",
+      #"{"rules":[{"country":"DE","effect":"deny"},{"country":"FR","effect":"deny",\#(past)}]}"#,
+      headers: ["If-Match": "*"])
+    #expect(set.status == 422)
+    #expect(try set.places == ["/rules/1/expires_at"], "\(set.text)")
+    #expect(try client.isEmpty(await client.get("\(project)/rules")))
+  }
+
   // MARK: 2xx
+
+  @Test(arguments: [("OpenAI", "openai"), ("openai", "openai"), ("*", "*"), ("_x-1", "_x-1")])
+  func `a provider is read in any case, or is any, and then matches`(
+    sent: String, kept: String
+  ) async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let project = try await client.makeProject(in: organization)
+    let rule = try await client.post(
+      "\(organization)/rules", #"{"provider":"\#(sent)","model":"gpt-4*","effect":"deny"}"#)
+    #expect(rule.status == 201, "\(rule.text)")
+    #expect(try rule.json["provider"] == .string(kept))
+    #expect(try await client.get(try #require(rule["location"])).json["provider"] == .string(kept))
+    for provider in [kept == "*" ? "mistral" : kept, kept == "*" ? "Groq" : kept.uppercased()] {
+      let reply = try await client.post(
+        "\(project)/rules:evaluate", #"{"provider":"\#(provider)","model":"GPT-4o"}"#)
+      #expect(try reply.json["rule_id"] == rule.json["id"], "\(reply.text)")
+    }
+    // It is the same rule, however it is written.
+    let again = try await client.post(
+      "\(organization)/rules",
+      #"{"provider":"\#(sent.lowercased())","model":"GPT-4*","effect":"deny"}"#)
+    #expect(again.status == 409)
+  }
+
+  @Test(arguments: [" openai", "https://api.openai.com", "*", "open ai", ""])
+  func `a request has a provider that can be`(provider: String) async throws {
+    let client = try await TestControlPlane.shared.client
+    let project = try await client.makeProject(in: client.makeOrganization())
+    let reply = try await client.post(
+      "\(project)/rules:evaluate", #"{"provider":"\#(provider)","model":"m"}"#)
+    #expect(reply.status == 422)
+    #expect(try reply.places == ["/provider"], "\(reply.text)")
+  }
+
+  @Test(arguments: [
+    ("null", "unknown"), (#""XX""#, "unknown"), (#""T1""#, "unknown"), (#""EU""#, "unknown"),
+    (#""AP""#, "unknown"), (#""ZZ""#, "unknown"), (#""A1""#, "unknown"), (#""O1""#, "unknown"),
+    (#""""#, "unknown"), (#""Atlantis""#, "unknown"), (#""XK""#, "XK"), (#""xk""#, "XK"),
+  ])
+  func `rules name Kosovo, and the region of requests from nowhere`(
+    sent: String, decides: String
+  ) async throws {
+    let client = try await TestControlPlane.shared.client
+    let organization = try await client.makeOrganization()
+    let project = try await client.makeProject(in: organization)
+    let unknown = try await client.post(
+      "\(organization)/rules", #"{"region":"unknown","effect":"deny"}"#)
+    let kosovo = try await client.post(
+      "\(organization)/rules", #"{"country":"XK","effect":"deny"}"#)
+    #expect([unknown.status, kosovo.status] == [201, 201])
+    let reply = try await client.post(
+      "\(project)/rules:evaluate", #"{"provider":"a","model":"b","country":\#(sent)}"#)
+    let expected = decides == "XK" ? kosovo : unknown
+    #expect(try reply.json["rule_id"] == expected.json["id"], "\(reply.text)")
+    #expect(try reply.json["reason"] == .string("geography"))
+  }
 
   @Test func `a set is replaced as a whole: same rule, other rule, new rule`() async throws {
     let client = try await TestControlPlane.shared.client
@@ -241,8 +330,11 @@ import Testing
     let client = try await TestControlPlane.shared.client
     let regions = try #require(try await client.get("/v1/regions").json["data"]?.array)
     let countries = regions.flatMap { $0["countries"]?.array ?? [] }
-    #expect(countries.count == 249)
-    #expect(Set(countries).count == 249)
+    #expect(countries.count == 250)
+    #expect(Set(countries).count == 250)
+    #expect(countries.contains(.string("XK")))
+    let unknown = regions.first { $0["region"] == .string("unknown") }
+    #expect(unknown?["countries"] == .array([]))
   }
 }
 

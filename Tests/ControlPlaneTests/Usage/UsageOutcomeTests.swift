@@ -65,6 +65,68 @@ import Testing
     #expect(days["data"]?.array?.first?["day"]?.string == String(Timestamp.now.rfc3339.prefix(10)))
   }
 
+  /// The dearest records that there can be, as many as a batch has: everything is counted, and to the unit.
+  @Test func `batches of the dearest records are counted`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    let most: Int64 = 1_000_000_000
+    func batch(_ count: Int, model: String) async throws -> HTTPReply {
+      try await world.report(
+        (0..<count).map { _ in
+          EvidenceRecord(project: world.project, model: model).with("cost_micro_usd", "\(most)")
+            .with("tokens_in", "\(most)").with("tokens_out", "\(most)")
+        })
+    }
+    for (count, model) in [(4700, "a"), (4700, "b"), (9300, "c")] {
+      let reply = try await batch(count, model: model)
+      #expect(try reply.outcome == [Int64(count), 0], "\(reply.text.prefix(500))")
+    }
+    let usage = try await world.settledUsage("?group_by=model")
+    #expect(usage["pending"] == .integer(0))
+    #expect(
+      usage["projects"]?.array?.first?["cost_micro_usd"] == .integer(18_700 * most), "\(usage)")
+    let costs = (usage["data"]?.array ?? []).map { $0["cost_micro_usd"] }
+    #expect(costs == [.integer(4700 * most), .integer(4700 * most), .integer(9300 * most)])
+  }
+
+  /// As an older version, or a hand, may have left them.
+  @Test func `whatever stands in the tables, it is counted and the server lives`() async throws {
+    let world = try await EvidenceWorld(TestControlPlane.shared)
+    _ = try await world.report([EvidenceRecord(project: world.project)])
+    _ = try await world.settledUsage()
+    let organization = try #require(
+      OrganizationID(String(world.path.split(separator: "/").last ?? "")))
+    let project = try #require(ProjectID(world.project))
+    try await world.plane.database.withSession { session in
+      for (requests, cost) in [(Int64.max, Int64.max), (.max, .max), (-5, .min), (1, 1)] {
+        _ = try session.execute(
+          """
+          INSERT INTO usage_reports (organization_id, report_id, project_id, requests, \
+          cost_micro_usd, recorded_at) VALUES (\(organization.uuid), \(UUID()), \(project.uuid), \
+          \(requests), \(cost), now() - interval '1 hour')
+          """, deadline: .soon)
+      }
+      _ = try session.execute(
+        """
+        UPDATE usage_days SET tokens_in = \(Int64.max), cost_micro_usd = \(Int64.max) \
+        WHERE organization_id = \(organization.uuid)
+        """, deadline: .soon)
+    }
+    let reply = try await world.report([
+      EvidenceRecord(project: world.project).with("tokens_in", "5").with("cost_micro_usd", "7")
+    ])
+    #expect(try reply.outcome == [1, 0], "\(reply.text)")
+    let usage = try await world.settledUsage()
+    #expect(usage["pending"] == .integer(0))
+    #expect(usage.counts == [150, 0, .max])
+    #expect(usage["projects"]?.array?.first?["cost_micro_usd"] == .integer(.max))
+    #expect(usage["data"]?.array?.first?["tokens_in"] == .integer(.max))
+    #expect(usage["data"]?.array?.first?["cost_micro_usd"] == .integer(.max))
+    // And on it goes.
+    #expect(
+      try await world.report([EvidenceRecord(project: world.project)]).outcome == [1, 0])
+    #expect(try await world.settledUsage()["pending"] == .integer(0))
+  }
+
   @Test func `the first request is a step of onboarding`() async throws {
     let world = try await EvidenceWorld(TestControlPlane.shared)
     _ = try await world.report([EvidenceRecord(project: world.project)])

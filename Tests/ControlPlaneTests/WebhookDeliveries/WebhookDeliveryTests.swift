@@ -35,6 +35,26 @@ import Testing
     }
   }
 
+  @Test func `what happens in another workspace is delivered there and nowhere else`() async throws
+  {
+    try await TestControlPlane.withOpenWebhooks { planes in
+      let client = planes[0].client
+      let receiver = try await WebhookReceiver.start()
+      let one = try await client.makeWebhookEndpoint(receiver.url(), types: ["project.*"])
+      let other = try await client.makeWebhookEndpoint(receiver.url(), types: ["project.*"])
+      for name in ["A", "B", "C"] { _ = try await client.makeProject(in: other.organization, name) }
+      _ = try await client.makeProject(in: one.organization, "D")
+      let there = try await client.deliveries(of: other) { deliveries in
+        deliveries.count >= 3 && deliveries.allSatisfy { $0["status"] == .string("delivered") }
+      }
+      let here = try await client.deliveries(of: one) { deliveries in
+        deliveries.count >= 1 && deliveries.allSatisfy { $0["status"] == .string("delivered") }
+      }
+      #expect(there.count == 3)
+      #expect(here.count == 1)
+    }
+  }
+
   @Test func `a redirect is a failure, and is not followed`() async throws {
     try await TestControlPlane.withOpenWebhooks { planes in
       let client = planes[0].client

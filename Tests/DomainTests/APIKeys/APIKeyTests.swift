@@ -12,7 +12,7 @@ extension WorkspaceEvent {
   /// Made by the fourth event, unless said otherwise.
   static func keyCreated(
     _ id: APIKeyID = webKey, in project: ProjectID = assistant,
-    of environment: Project.Environment = .live, name: String = "Web",
+    of environment: Project.Environment = .live, name: ExactText = "Web",
     secret: TokenSecret = firstSecret, from former: APIKeyID? = nil, until expiry: Timestamp? = nil
   ) -> Self {
     .apiKey(
@@ -29,10 +29,10 @@ extension WorkspaceEvent {
   static func keyExpires(_ id: APIKeyID = webKey, at time: Timestamp?) -> Self {
     .apiKey(.expiryChanged(.init(keyID: id, expiresAt: time)))
   }
-  static func keyRenamed(_ name: String) -> Self {
+  static func keyRenamed(_ name: ExactText) -> Self {
     .apiKey(.renamed(.init(keyID: webKey, name: name)))
   }
-  static func keyRevoked(_ id: APIKeyID = webKey, _ reason: String? = nil) -> Self {
+  static func keyRevoked(_ id: APIKeyID = webKey, _ reason: ExactText? = nil) -> Self {
     .apiKey(.revoked(.init(keyID: id, reason: reason)))
   }
   static let testCreated = Self.project(
@@ -50,7 +50,7 @@ extension WorkspaceEvent {
     .apiKey(.create(id, project: project, name: "Web", secret: secret, expiresAt: expiry))
   }
   static func change(
-    _ id: APIKeyID = webKey, in project: ProjectID = assistant, name: String? = nil,
+    _ id: APIKeyID = webKey, in project: ProjectID = assistant, name: ExactText? = nil,
     until expiry: Timestamp?? = nil
   ) -> WorkspaceCommand {
     .apiKey(.change(id, project: project, name: name, expiresAt: expiry))
@@ -63,7 +63,7 @@ extension WorkspaceEvent {
       .rotate(id, project: project, to: successor, secret: secret, graceSeconds: seconds))
   }
   static func revoke(
-    _ id: APIKeyID = webKey, in project: ProjectID = assistant, _ reason: String? = nil
+    _ id: APIKeyID = webKey, in project: ProjectID = assistant, _ reason: ExactText? = nil
   ) -> WorkspaceCommand {
     .apiKey(.revoke(id, project: project, reason: reason))
   }
@@ -72,6 +72,22 @@ extension WorkspaceEvent {
     .limitExceeded(
       LimitExceeded(
         limit: .apiKeysPerProject, allowed: allowed, usage: usage, plan: .free, upgrade: .plus))
+  }
+
+  // MARK: At the end of time
+
+  @Test(arguments: [0, 1, 3600, 604_800] as [Int64])
+  func `a key that expires in 9999 is rotated, and neither loses life nor leaves the calendar`(
+    grace: Int64
+  ) {
+    for expiry in [Timestamp.latest, Timestamp.latest.advanced(by: -1)] {
+      let time = Scenario.time(1000)
+      given(.created, .projectCreated, .keyCreated(until: expiry))
+        .when(Self.rotate(grace: grace), at: time)
+        .then(
+          .keyCreated(nextKey, secret: secondSecret, from: webKey, until: .latest),
+          .keyRotated(grace: time.advanced(bySeconds: grace)))
+    }
   }
 
   // MARK: Refused

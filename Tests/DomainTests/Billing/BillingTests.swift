@@ -103,4 +103,100 @@ import Testing
     #expect(workspace.plan?.tier == .plus)
     #expect(workspace.billing.subscriptionID == nil)
   }
+
+  // MARK: Updates of one second
+
+  static func update(
+    _ source: String, _ before: String?, _ after: String, _ tier: PlanTier?,
+    ifUnclear: Billing.IfUnclear = .refuse
+  ) -> WorkspaceCommand {
+    .billing(
+      .subscription(
+        "a", customerID: "cus_a", planTier: tier, .init(time: 5, rank: 1, source: source),
+        .init(source: source, before: before, after: after, planTier: tier),
+        ifUnclear: ifUnclear))
+  }
+
+  /// A path through conditions, of which each has its own plan, or none.
+  @Test func `updates of one second leave what the last one says, in any order`() throws {
+    var random = SeededGenerator(seed: 18)
+    let tiers: [String: PlanTier?] = ["x": .plus, "y": .business, "z": nil]
+    func tier(of condition: String) -> PlanTier? { tiers[condition] ?? nil }
+    for _ in 0..<500 {
+      var condition = "x"
+      var path: [WorkspaceCommand] = []
+      for number in 0..<Int.random(in: 1...6, using: &random) {
+        let next = ["x", "y", "z"].randomElement(using: &random) ?? "x"
+        path.append(Self.update("evt_\(number)", condition, next, tier(of: next)))
+        condition = next
+      }
+      // Each twice.
+      let told = (path + path).shuffled(using: &random)
+      var workspace = try Self.workspace()
+      var isUnclear = false
+      for command in told {
+        do throws(Rejection) {
+          for event in try workspace.decide(command, in: Self.context) {
+            #expect(throws: Never.self) { try workspace.fold(event) }
+          }
+          isUnclear = false
+        } catch {
+          #expect(error == .subscriptionUnclear)
+          isUnclear = true
+        }
+      }
+      // A path that ends where it began says nothing, and then it is asked; otherwise the end is right.
+      if !isUnclear, workspace.billing.subscriptions["a"]?.updates.count == path.count {
+        #expect(workspace.billing.planTier == tier(of: condition) ?? .free)
+      }
+    }
+  }
+
+  @Test(arguments: [
+    [update("evt_2", "x", "y", .plus), update("evt_1", "y", "z", .business)],
+    [update("evt_1", "y", "z", .business), update("evt_2", "x", "y", .plus)],
+  ])
+  func `of two updates the one counts that began where the other ended`(
+    updates: [WorkspaceCommand]
+  ) throws {
+    let workspace = try Self.folding(updates, into: Self.workspace())
+    #expect(workspace.plan?.tier == .business)
+    for update in updates { #expect(try workspace.decide(update, in: Self.context) == []) }
+  }
+
+  /// Two that undo each other, two that do not meet, and one that does not say where it began.
+  @Test(arguments: [("y", "x"), ("v", "w"), (nil, "z")] as [(String?, String)])
+  func `updates that say nothing about their order are not decided by chance`(
+    before: String?, after: String
+  ) throws {
+    let first = Self.update("evt_1", "x", "y", .plus)
+    let second = Self.update("evt_2", before, after, .business)
+    for (one, other) in [(first, second), (second, first)] {
+      let workspace = try Self.folding([one], into: Self.workspace())
+      #expect(throws: Rejection.subscriptionUnclear) {
+        try workspace.decide(other, in: Self.context)
+      }
+    }
+  }
+
+  @Test func `where nobody can be asked the greatest name counts, in any order`() throws {
+    let updates = [
+      Self.update("evt_1", "x", "y", .plus, ifUnclear: .decideByName),
+      Self.update("evt_2", "y", "x", .business, ifUnclear: .decideByName),
+    ]
+    for order in [updates, updates.reversed()] {
+      #expect(try Self.folding(order, into: Self.workspace()).plan?.tier == .business)
+    }
+  }
+
+  @Test func `what was read counts for more than every update of that second`() throws {
+    let read = WorkspaceCommand.billing(Self.fact("a", .business, 5, rank: 2, source: "evt_1"))
+    let late = Self.update("evt_3", "y", "z", nil)
+    let workspace = try Self.folding(
+      [Self.update("evt_1", "x", "y", .plus), read, late], into: Self.workspace())
+    #expect(workspace.plan?.tier == .business)
+    // The end of a subscription is final.
+    let ended = try Self.folding([.billing(Self.fact("a", nil, 5, rank: 3))], into: workspace)
+    #expect(ended.plan?.tier == .free)
+  }
 }

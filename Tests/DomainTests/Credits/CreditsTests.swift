@@ -14,11 +14,21 @@ import Testing
   static let facts: [CreditsCommand] = [
     .begin(order), .complete(order), .refund(paymentID: "pi_1", refunded: 500),
     .refund(paymentID: "pi_1", refunded: 900),
-    .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 600),
-    .closeDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 600, outcome: .won),
-    .openDispute(paymentID: "pi_1", disputeID: "dp_2", amount: 300),
-    .closeDispute(paymentID: "pi_1", disputeID: "dp_2", amount: 300, outcome: .lost),
+    .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 600, place(1, 0)),
+    // The same, told by the event about the money.
+    .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 600, place(2, 0)),
+    .closeDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 600, outcome: .won, place(3, 1)),
+    .closeDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 600, outcome: .won, place(3, 2)),
+    .openDispute(paymentID: "pi_1", disputeID: "dp_2", amount: 300, place(5, 0)),
+    .closeDispute(paymentID: "pi_1", disputeID: "dp_2", amount: 300, outcome: .lost, place(5, 1)),
+    // The bank did not take this one.
+    .recordRefund(paymentID: "pi_1", refundID: "re_1", amount: 400, hasFailed: false),
+    .recordRefund(paymentID: "pi_1", refundID: "re_1", amount: 400, hasFailed: true),
   ]
+
+  static func place(_ time: Int64, _ rank: Int64) -> Billing.Place {
+    Billing.Place(time: time, rank: rank, source: "evt_\(time)_\(rank)")
+  }
 
   // MARK: Refused
 
@@ -117,9 +127,13 @@ import Testing
     let opened = WorkspaceEvent.credits(
       .disputeOpened(
         .init(
-          purchaseID: Self.id, disputeID: "dp_1", amount: 1500, units: -100_000, balance: 0)))
+          purchaseID: Self.id, disputeID: "dp_1", amount: 1500, place: Self.place(1, 0),
+          units: -100_000, balance: 0)))
     given(.created, Self.purchased)
-      .when(.credits(.openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 1500)))
+      .when(
+        .credits(
+          .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 1500, Self.place(1, 0)))
+      )
       .then(opened)
     for (outcome, units, status) in [
       (CreditPurchase.Dispute.Outcome.won, Int64(100_000), CreditPurchase.Status.completed),
@@ -129,14 +143,77 @@ import Testing
         .when(
           .credits(
             .closeDispute(
-              paymentID: "pi_1", disputeID: "dp_1", amount: 1500, outcome: outcome))
+              paymentID: "pi_1", disputeID: "dp_1", amount: 1500, outcome: outcome,
+              Self.place(2, 1)))
         ).then(
           .credits(
             .disputeClosed(
               .init(
                 purchaseID: Self.id, disputeID: "dp_1", amount: 1500, outcome: outcome,
-                units: units, balance: units))))
+                place: Self.place(2, 1), units: units, balance: units))))
       #expect(workspace.credits.purchases[Self.id]?.status == status)
+    }
+  }
+
+  @Test func `a refund that fails gives back what it took, whether or not the next sum holds it`() {
+    for secondSum in [Int64(1500), 3000] {
+      let told: [CreditsCommand] = [
+        .refund(paymentID: "pi_1", refunded: 1500),
+        .recordRefund(paymentID: "pi_1", refundID: "re_1", amount: 1500, hasFailed: true),
+        .recordRefund(paymentID: "pi_1", refundID: "re_2", amount: 1500, hasFailed: false),
+        .refund(paymentID: "pi_1", refunded: secondSum),
+      ]
+      var balances: [Int64] = []
+      var workspace = Workspace()
+      try? workspace.fold(.created)
+      try? workspace.fold(Self.purchased)
+      for command in told {
+        Self.fold(command, into: &workspace)
+        balances.append(workspace.credits.balance)
+      }
+      #expect(balances == [0, 100_000, 0, 0])
+    }
+  }
+
+  @Test func `money that goes again after a dispute was won is away again, in any order`() {
+    let told: [CreditsCommand] = [
+      .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 1500, Self.place(1, 0)),
+      .closeDispute(
+        paymentID: "pi_1", disputeID: "dp_1", amount: 1500, outcome: .won, Self.place(2, 1)),
+      .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: 1500, Self.place(3, 0)),
+    ]
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+      var workspace = Workspace()
+      try? workspace.fold(.created)
+      try? workspace.fold(Self.purchased)
+      for index in order { Self.fold(told[index], into: &workspace) }
+      #expect(workspace.credits.balance == 0, "\(order)")
+      #expect(workspace.credits.purchases[Self.id]?.status == .disputed)
+    }
+  }
+
+  private static func fold(_ command: CreditsCommand, into workspace: inout Workspace) {
+    let context = CommandContext(
+      actor: .system, time: Scenario.time(workspace.version + 1), plans: .standard)
+    for event in (try? workspace.decide(.credits(command), in: context)) ?? [] {
+      #expect(throws: Never.self) { try workspace.fold(event) }
+    }
+  }
+
+  @Test func `numbers at the ends of their type end no process`() {
+    for amount in [Int64.min, -1, .max] {
+      var workspace = Workspace()
+      try? workspace.fold(.created)
+      try? workspace.fold(Self.purchased)
+      for command: CreditsCommand in [
+        .refund(paymentID: "pi_1", refunded: amount),
+        .recordRefund(paymentID: "pi_1", refundID: "re_1", amount: amount, hasFailed: false),
+        .recordRefund(paymentID: "pi_1", refundID: "re_2", amount: amount, hasFailed: true),
+        .recordRefund(paymentID: "pi_1", refundID: "re_3", amount: .max, hasFailed: false),
+        .openDispute(paymentID: "pi_1", disputeID: "dp_1", amount: amount, Self.place(1, 0)),
+        .openDispute(paymentID: "pi_1", disputeID: "dp_2", amount: .max, Self.place(1, 0)),
+      ] { Self.fold(command, into: &workspace) }
+      #expect(0...100_000 ~= workspace.credits.balance)
     }
   }
 
@@ -166,8 +243,8 @@ import Testing
         }
         waiting = parked
       }
-      // 900 refunded and 300 lost of 1500 leave a fifth.
-      #expect(workspace.credits.balance == 20_000)
+      // 900 refunded, of which 400 came back, and 300 lost of 1500 leave 700.
+      #expect(workspace.credits.balance == 46_667)
       #expect(workspace.credits.purchases[Self.id]?.status == .chargedBack)
     }
   }

@@ -22,14 +22,14 @@ extension WorkspaceEvent {
     .invitation(
       .created(
         .init(
-          invitationID: id, role: role, subjectID: subject, email: "sealed", tokenHash: "hash",
-          expiresAt: time.advanced(by: InvitationTests.sevenDays))))
+          invitationID: id, role: role, subjectID: subject, email: SealedText("sealed"),
+          tokenHash: SecretHash("hash"), expiresAt: time.advanced(by: InvitationTests.sevenDays))))
   }
   static func resent(_ hash: String, at time: Timestamp) -> Self {
     .invitation(
       .resent(
         .init(
-          invitationID: firstInvitation, tokenHash: hash,
+          invitationID: firstInvitation, tokenHash: SecretHash(hash),
           expiresAt: time.advanced(by: InvitationTests.sevenDays))))
   }
   static let invitationRevoked = Self.invitation(.revoked(.init(invitationID: firstInvitation)))

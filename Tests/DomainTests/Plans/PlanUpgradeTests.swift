@@ -13,7 +13,7 @@ import Testing
       .subscriptionChanged(
         .init(
           subscriptionID: "sub_1", customerID: "cus_1", planTier: tier,
-          place: Billing.Place(time: 1, rank: 0, source: "evt_1"))))
+          place: Billing.Place(time: 1, rank: 0, source: "evt_1"), update: nil)))
   }
 
   @Test(arguments: [

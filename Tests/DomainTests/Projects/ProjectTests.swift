@@ -53,7 +53,8 @@ import Testing
   @Test(arguments: [nil, "a leak"])
   func `switching on what is on for the same reason yields nothing`(reason: String?) {
     given(.created, .ownerAdded, .projectCreated, .panicModeEnabled("a leak"))
-      .when(.project(.setPanicMode(assistant, enabled: true, reason: reason))).thenNothing()
+      .when(.project(.setPanicMode(assistant, enabled: true, reason: reason.map { ExactText($0) })))
+      .thenNothing()
   }
 
   @Test func `switching off what is off yields nothing`() {

@@ -195,16 +195,37 @@ extension WorkspaceEvent {
 
   // MARK: Names
 
-  @Test(arguments: ["a", "0", "openai", "azure-openai_2", String(repeating: "a", count: 50)])
+  @Test(arguments: [
+    "a", "0", "-", "_x", "openai", "azure-openai_2", String(repeating: "a", count: 50),
+  ])
   func `the name of a provider`(name: String) {
     #expect(Provider(name)?.description == name)
   }
 
   @Test(arguments: [
-    "", "OpenAI", "-openai", "_openai", "open ai", "openai\n", "öpenai", "a/b", "a.b", "a\0",
+    "", "*", "OpenAI", " openai", "https://api.openai.com", "open ai", "openai\n", "öpenai", "a/b",
+    "a.b", "a\0",
     String(repeating: "a", count: 51),
   ])
   func `no name of a provider`(name: String) {
     #expect(Provider(name) == nil)
+  }
+
+  @Test(arguments: [
+    ("openai", "openai"), ("OpenAI", "openai"), ("AZURE-OpenAI_2", "azure-openai_2"), ("*", "*"),
+  ])
+  func `rules read a provider in any case, or any provider`(text: String, canonical: String) {
+    #expect(ProviderPattern(text)?.description == canonical)
+    #expect(ProviderPattern(text) == ProviderPattern(canonical))
+  }
+
+  @Test(arguments: [
+    "", " openai", "openai ", "https://api.openai.com", "**", "open*", "öpenai", "open\u{212A}ai",
+    "a.b",
+    "openai\u{0}", String(repeating: "a", count: 51),
+  ])
+  func `what no provider can be called is none`(text: String) {
+    #expect(ProviderPattern(text) == nil)
+    #expect(Rule.Match(.model, "gpt-*", provider: text) == nil)
   }
 }

@@ -171,8 +171,83 @@ import Testing
     #expect(explanation.decision == controls.decide(request))
     #expect(
       explanation.steps.map(\.step) == [.key, .plan, .quota, .panicMode, .network, .geography])
-    #expect(explanation.steps[4].rules == [Self.id(1), Self.id(0)])
-    #expect(explanation.steps[5].rules == [Self.id(2)])
+    func step(_ name: DecisionStep) throws -> Explanation.Step {
+      try #require(explanation.steps.first { $0.step == name })
+    }
+    #expect(try step(.network).rules == [Self.id(1), Self.id(0)])
+    #expect(try step(.geography).rules == [Self.id(2)])
+    #expect(try step(.geography).ruleCount == 1)
+  }
+
+  @Test func `an explanation lists a hundred rules at most, and the one that decides among them`()
+    throws
+  {
+    let patterns = (0..<5000).map { number in
+      // All of them match; the last says most.
+      String(repeating: "*", count: 1) + String(repeating: "a", count: number / 100 + 1) + "*"
+        + String(repeating: "b", count: number % 100)
+    }
+    let controls = try Self.controls(
+      patterns.map { Self.rule(.model(provider: "*", try #require(ModelPattern($0))), .deny) })
+    let name = String(repeating: "a", count: 50) + String(repeating: "b", count: 99)
+    let explanation = controls.explain(Self.request(model: name))
+    let step = try #require(explanation.steps.last)
+    #expect(step.step == .model)
+    #expect(step.rules.count == Explanation.maxRules)
+    #expect(step.ruleCount == 5000)
+    #expect(Set(step.rules).count == step.rules.count)
+    let decided = try #require(explanation.decision.rule)
+    #expect(decided == Self.id(4999))
+    #expect(step.rules.contains(decided))
+    #expect(explanation.decision == controls.decide(Self.request(model: name)))
+  }
+
+  // MARK: Any provider, no country
+
+  @Test func `a rule for any provider is about every provider, and comes after one that names it`()
+    throws
+  {
+    func model(_ provider: ProviderPattern, _ pattern: String, _ effect: Rule.Effect) throws -> Rule
+    {
+      Self.rule(.model(provider: provider, try #require(ModelPattern(pattern))), effect)
+    }
+    let controls = try Self.controls([
+      model("*", "gpt-4*", .deny), model("OpenAI", "gpt-4*", .allow), model("*", "*", .deny),
+      model("groq", "*", .allow),
+    ])
+    func rule(_ provider: String, _ name: String) -> RuleID? {
+      controls.decide(RequestDescription(provider: provider, model: name, time: Self.time)).rule
+    }
+    #expect(rule("openai", "gpt-4o") == Self.id(1))
+    #expect(rule("OPENAI", "GPT-4o") == Self.id(1))
+    #expect(rule("mistral", "gpt-4o") == Self.id(0))
+    #expect(rule("mistral", "large") == Self.id(2))
+    #expect(rule("groq", "llama") == Self.id(3))
+    // The pattern that says more decides, whoever is named.
+    #expect(rule("groq", "gpt-4o") == Self.id(0))
+  }
+
+  @Test func `more providers than a few are all found`() throws {
+    let controls = try Self.controls(
+      (0..<100).map { number in
+        let provider = try #require(ProviderPattern("p\(number)"))
+        return Self.rule(.model(provider: provider, try #require(ModelPattern("m"))), .deny)
+      })
+    for number in 0..<101 {
+      let request = RequestDescription(provider: "P\(number)", model: "m", time: Self.time)
+      #expect(controls.decide(request).rule == (number < 100 ? Self.id(number) : nil))
+    }
+  }
+
+  @Test func `a request from no known country is one from the region unknown`() {
+    let controls = Self.controls([
+      Self.rule(.region(.unknown), .deny), Self.rule(.region(.europe), .allow),
+    ])
+    #expect(
+      controls.decide(Self.request()) == .init(isAllowed: false, step: .geography, rule: Self.id(0))
+    )
+    #expect(controls.decide(Self.request(country: "XK")).rule == Self.id(1))
+    #expect(controls.decide(Self.request(country: "US")) == .init(isAllowed: true))
   }
 
   // MARK: Beside another evaluator

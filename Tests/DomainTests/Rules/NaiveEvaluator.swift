@@ -48,35 +48,52 @@ struct NaiveEvaluator {
   private static func rank(geography rule: Rule, _ request: RequestDescription) -> [Int]? {
     switch rule.match {
     case .country(let country): country == request.country ? [1] : nil
+    case .region(.unknown): request.country == nil ? [0] : nil
     case .region(let region): request.country.map(region.countries.contains) == true ? [0] : nil
     case .network, .model: nil
     }
   }
 
   private static func rank(model rule: Rule, _ request: RequestDescription) -> [Int]? {
-    guard case .model(let provider, let pattern) = rule.match, provider == request.provider,
-      Self.matches(Array(pattern.description), Array(request.model.lowercased()))
+    guard case .model(let provider, let pattern) = rule.match,
+      provider.description == "*" || provider.description == request.provider,
+      Self.matches(Array(pattern.description.utf8), Array(request.model.lowercased().utf8))
     else { return nil }
     let stars = pattern.description.count { $0 == "*" }
-    return [pattern.description.count - stars, -stars]
+    return [pattern.description.count - stars, -stars, provider.description == "*" ? 0 : 1]
   }
 
-  private static func matches(_ pattern: [Character], _ name: [Character]) -> Bool {
-    guard let first = pattern.first else { return name.isEmpty }
-    if first == "*" {
-      return (0...name.count).contains {
-        matches(Array(pattern.dropFirst()), Array(name.dropFirst($0)))
+  /// Byte by byte, with every prefix of the pattern that can have matched what was read.
+  static func matches(_ pattern: [UInt8], _ name: [UInt8]) -> Bool {
+    let star = UInt8(ascii: "*")
+    func withStars(_ places: [Bool]) -> [Bool] {
+      var places = places
+      for place in pattern.indices where places[place] && pattern[place] == star {
+        places[place + 1] = true
       }
+      return places
     }
-    return name.first == first && matches(Array(pattern.dropFirst()), Array(name.dropFirst()))
+    var reached = [Bool](repeating: false, count: pattern.count + 1)
+    reached[0] = true
+    reached = withStars(reached)
+    for byte in name {
+      var next = [Bool](repeating: false, count: pattern.count + 1)
+      for place in pattern.indices where reached[place] {
+        if pattern[place] == star { next[place] = true }
+        if pattern[place] == byte { next[place + 1] = true }
+      }
+      reached = withStars(next)
+    }
+    return reached[pattern.count]
   }
 }
 
 // Little to choose from, so that rules meet.
 extension NaiveEvaluator {
   private static let countries = ["DE", "FR", "US", "CA", "JP"].compactMap { Country($0) }
-  private static let regions = [Region.europe, .northAmerica, .asia]
+  private static let regions = [Region.europe, .northAmerica, .asia, .unknown]
   private static let providers = ["openai", "anthropic"]
+  private static let patterns: [ProviderPattern] = ["openai", "anthropic", "*"]
 
   static func rule(_ random: inout SeededGenerator) -> Rule {
     let match: Rule.Match
@@ -90,8 +107,8 @@ extension NaiveEvaluator {
     case 3: match = .country(countries.randomElement(using: &random) ?? countries[0])
     case 4: match = .region(regions.randomElement(using: &random) ?? .asia)
     default:
-      let provider = providers.randomElement(using: &random) ?? ""
-      match = .model(provider: provider, ModelPattern(text("ab*", 1...5, &random))!)
+      let provider = patterns.randomElement(using: &random) ?? .any
+      match = .model(provider: provider, ModelPattern(text("ab*", 1...6, &random))!)
     }
     let expiry = [nil, nil, 99, 100, 101].randomElement(using: &random) ?? nil
     return EvaluationTests.rule(
@@ -102,9 +119,10 @@ extension NaiveEvaluator {
   static func request(_ random: inout SeededGenerator) -> RequestDescription {
     RequestDescription(
       address: Int.random(in: 0..<10, using: &random) == 0 ? nil : address(&random),
-      country: countries.randomElement(using: &random),
+      country: Int.random(in: 0..<5, using: &random) == 0
+        ? nil : countries.randomElement(using: &random),
       provider: providers.randomElement(using: &random) ?? "",
-      model: text("abAB", 0...6, &random), time: Scenario.time(100))
+      model: text("abAB", 0...8, &random), time: Scenario.time(100))
   }
 
   private static func address(_ random: inout SeededGenerator) -> IPAddress {

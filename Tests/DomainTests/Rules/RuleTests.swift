@@ -34,7 +34,7 @@ extension WorkspaceEvent {
         id, project: project, match: match, effect: effect, note: nil, expiresAt: expiresAt))
   }
   static func change(
-    effect: Rule.Effect? = nil, note: String?? = nil, expiresAt: Timestamp?? = nil
+    effect: Rule.Effect? = nil, note: ExactText?? = nil, expiresAt: Timestamp?? = nil
   ) -> WorkspaceCommand {
     .rule(.change(firstRule, effect: effect, note: note, expiresAt: expiresAt))
   }
@@ -114,6 +114,40 @@ extension WorkspaceEvent {
       .ruled(Self.europe, .allow, id: secondRule)
     ).when(Self.change(expiresAt: .some(nil)))
       .thenRejected(.ruleExists(secondRule, isContradiction: true))
+  }
+
+  @Test func `one that would never match, because it has expired, is not made`() {
+    let scenario = given(.created, .ownerAdded, .onPlan(.plus), .projectCreated)
+    let now = Scenario.time(500)
+    for end in [now, now.advanced(by: -1), Scenario.time(1)] {
+      scenario.when(Self.create(until: end), at: now).thenRejected(.ruleExpired(index: nil))
+      scenario.when(
+        Self.replaceAll(
+          .init(id: firstRule, match: Self.network, effect: .deny),
+          .init(id: secondRule, match: Self.europe, effect: .deny, expiresAt: end)), at: now
+      ).thenRejected(.ruleExpired(index: 1))
+    }
+    let soon = now.advanced(by: 1)
+    scenario.when(Self.create(until: soon), at: now).then(.ruled(Self.europe, until: soon))
+  }
+
+  @Test func `one that has expired stays in a set, but none is changed to have expired`() {
+    let (end, now) = (Scenario.time(6), Scenario.time(500))
+    let expired = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe, until: end))
+    expired.when(
+      Self.replaceAll(.init(id: secondRule, match: Self.europe, effect: .deny, expiresAt: end)),
+      at: now
+    ).thenNothing()
+    expired.when(
+      Self.replaceAll(
+        .init(id: secondRule, match: Self.europe, effect: .deny, expiresAt: Scenario.time(7))),
+      at: now
+    ).thenRejected(.ruleExpired(index: 0))
+    let scenario = given(
+      .created, .ownerAdded, .onPlan(.plus), .projectCreated, .ruled(Self.europe))
+    scenario.when(Self.change(expiresAt: .some(now)), at: now)
+      .thenRejected(.ruleExpired(index: nil))
   }
 
   // MARK: Limited

@@ -164,6 +164,26 @@ extension WorkspaceEvent {
       .thenRejected(.lastOwner)
   }
 
+  @Test func `who rotated a token knows its secret, and counts as one who made it`() throws {
+    let scenario = given(.created, .ownerAdded, .tokenCreated(as: .admin))
+    var workspace = scenario.workspace
+    try workspace.evolve(
+      .joined(admin, as: .admin),
+      EventMetadata(version: 4, occurredAt: Scenario.time(4), actor: .user(owner)))
+    try workspace.evolve(
+      .tokenRotated(grace: Scenario.time(5), until: Self.expiry),
+      EventMetadata(version: 5, occurredAt: Scenario.time(5), actor: .user(admin)))
+    #expect(
+      workspace.serviceTokens(madeBy: admin, at: Scenario.time(6)).map(\.id) == [deployToken])
+    #expect(
+      workspace.serviceTokens(madeBy: Self.maker, at: Scenario.time(6)).map(\.id) == [deployToken])
+    #expect(workspace.serviceTokens(madeBy: owner, at: Scenario.time(6)).isEmpty)
+    let events = try workspace.decide(
+      .member(.remove(admin, revokesTokens: true)),
+      in: CommandContext(actor: .user(owner), time: Scenario.time(6), plans: .standard))
+    #expect(events == [.removed(admin), .tokenRevoked])
+  }
+
   @Test func `who leaves can end their tokens with the same command`() {
     Self.madeByMember
       .when(.member(.remove(Self.maker, revokesTokens: true)), by: .user(Self.maker))
@@ -267,6 +287,13 @@ extension WorkspaceEvent {
     #expect(
       workspace.serviceTokens[deployToken]?.former
         == ServiceToken.Former(secret: secondSecret, until: Scenario.time(65)))
+  }
+
+  @Test func `the former secret never outlives what the token was good for`() {
+    let hourBefore = Self.expiry.advanced(by: -Self.hour)
+    given(.created, .ownerAdded, .tokenCreated())
+      .when(Self.rotate(grace: 7200), by: .user(owner), at: hourBefore)
+      .then(.tokenRotated(grace: Self.expiry, until: hourBefore.advanced(by: Self.thirtyDays)))
   }
 
   @Test func `at the last moment a token can still be rotated`() {

@@ -59,6 +59,14 @@ import Testing
         Self.reached(80, 150_000, 0), Self.reached(100, 150_000, 0))
   }
 
+  @Test func `while the included volume lasts no credits are spent`() {
+    given(.created, Self.startsPlus, CreditsTests.purchased, Self.recorded(10))
+      .when(Self.record(20), by: .system).then(Self.recorded(20))
+    given(.created, Self.startsPlus, CreditsTests.purchased, Self.recorded(49_990))
+      .when(Self.record(20), by: .system)
+      .then(Self.recorded(10, 10), Self.consumed(10, 99_990))
+  }
+
   @Test func `a debt is not paid with the included volume, and buys nothing`() {
     let workspace = given(
       .created, Self.startsPlus, CreditsTests.purchased, Self.consumed(100_000, 0),
@@ -133,6 +141,71 @@ import Testing
     #expect(BillingPeriod(containing: december.end.advanced(by: -1)) == december)
     for text in ["", "2026", "2026-13", "2026-1", "2026-00", "26-12", "2026-12-01", "2026_12"] {
       #expect(BillingPeriod(text) == nil, "\(text)")
+    }
+  }
+
+  // MARK: At the ends of numbers
+
+  @Test func `sums that have no place stop at the largest number`() {
+    let huge = (0..<3).map { _ in
+      UsageReport(id: UUID(), projectID: assistant, requests: .max, costMicroUSD: .max)
+    }
+    #expect(huge.isTooLarge)
+    #expect(Array(huge.prefix(1)).isTooLarge)
+    #expect(
+      ![UsageReport(id: UUID(), projectID: assistant, requests: 1, costMicroUSD: 2)].isTooLarge)
+    let once = WorkspaceEvent.usage(
+      .recorded(
+        .init(
+          projectID: assistant, period: Self.month, included: 150, credits: 0,
+          refused: .max - 150, costMicroUSD: .max)))
+    given(.created, .startsFree)
+      .when(.usage(.record(huge)), by: .system)
+      .then(once, Self.reached(80, 150, 0), Self.reached(100, 150, 0))
+    let workspace = given(.created, .startsFree, once, once, once).workspace
+    let project = workspace.usage.months[Self.month]?.projects[assistant]
+    #expect(project?.count.refused == .max)
+    #expect(project?.count.total == .max)
+    #expect(project?.costMicroUSD == .max)
+    #expect(workspace.capacity(in: Self.month, plans: .standard).remaining == 0)
+  }
+
+  @Test func `a report below zero counts nothing`() {
+    given(.created, .startsFree)
+      .when(
+        .usage(
+          .record([
+            UsageReport(id: UUID(), projectID: assistant, requests: -5, costMicroUSD: .min)
+          ])), by: .system
+      )
+      .then(Self.recorded(0))
+  }
+
+  @Test func `whatever is counted, nothing ends the process, and nothing is below zero`() throws {
+    var random = SeededGenerator(seed: 31)
+    let numbers: [Int64] = [0, 1, 149, 150, 151, 1 << 31, 1 << 53, .max - 1, .max]
+    for _ in 0..<500 {
+      var workspace = given(.created, .startsFree).workspace
+      for _ in 0..<4 {
+        let reports = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+          UsageReport(
+            id: UUID(), projectID: Bool.random(using: &random) ? assistant : other,
+            requests: numbers.randomElement(using: &random) ?? 0,
+            costMicroUSD: numbers.randomElement(using: &random) ?? 0)
+        }
+        let context = CommandContext(
+          actor: .system, time: Scenario.time(workspace.version + 1), plans: .standard,
+          upgrades: .selfService, isByPlatform: false)
+        for event in try workspace.decide(.usage(.record(reports)), in: context) {
+          try workspace.fold(event)
+        }
+      }
+      let months = workspace.usage.months.values
+      for count in months.flatMap({ [$0.total] + $0.projects.values.map(\.count) }) {
+        #expect(count.included >= 0 && count.credits >= 0 && count.refused >= 0)
+        #expect(count.included <= 150)
+      }
+      #expect(workspace.capacity(in: Self.month, plans: .standard).remaining >= 0)
     }
   }
 

@@ -75,6 +75,23 @@ import Testing
     }
   }
 
+  /// A forger who takes an event out can hash those behind it anew, but their versions tell.
+  @Test func `a version that is left out is found, also where the link holds`() throws {
+    let stream = UUID()
+    let head = StreamHead(version: 3, hash: [UInt8](0..<32))
+    for version: Int64 in [2, 3, 5, 100] {
+      let event = UnrecordedEvent(
+        eventID: UUID(), type: "thing.happened", schemaVersion: 1, actorKind: "system",
+        actorID: nil, requestID: nil, causationID: UUID(),
+        occurredAt: TimestampTZ(clamping: 1)
+      ).recorded(
+        payload: JSONObject(), organizationID: stream,
+        after: StreamHead(version: version - 1, hash: head.hash), position: 9)
+      #expect(
+        try HashChain.defect(in: event, after: head) == .gap(organizationID: stream, expected: 4))
+    }
+  }
+
   @Test func `what was appended verifies as it is read back`() async throws {
     let database = try await TestPostgres.database()
     try await database.withApplicationSession { session throws in

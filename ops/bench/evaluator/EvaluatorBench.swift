@@ -44,7 +44,9 @@ enum EvaluatorBench {
     for region in Region.allCases.prefix(6) { add(.region(region)) }
     for number in 0..<200 {
       let name = number % 2 == 0 ? "model-\(number)" : "model-\(number)-*"
-      if let pattern = ModelPattern(name) { add(.model(provider: "openai", pattern)) }
+      if let pattern = ModelPattern(name), let provider = ProviderPattern("openai") {
+        add(.model(provider: provider, pattern))
+      }
     }
     return rules
   }
