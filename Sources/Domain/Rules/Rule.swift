@@ -65,8 +65,9 @@ package enum RuleEvent: Equatable, Sendable {
 
   static let payloadTypes: [any EventPayload.Type] = [Created.self, Changed.self, Deleted.self]
 
-  /// What the log calls these events' subjects: the parts of their types before the first point.
-  package static let subjects = Set(payloadTypes.map { String($0.type.prefix { $0 != "." }) })
+  /// What the log calls the subjects of all events that change rules: the parts of their types before the first point.
+  package static let subjects = Set(
+    (payloadTypes + RuleSetEvent.payloadTypes).map { String($0.type.prefix { $0 != "." }) })
 
   var payload: any EventPayload {
     switch self {
