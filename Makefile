@@ -13,7 +13,7 @@ TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests Crypto
 
 ALONE := SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
 
-.PHONY: setup python build run test check format lint contract bench faults fuzz mutants hostile clean
+.PHONY: setup python build run test check format lint arithmetic contract bench faults fuzz mutants hostile clean
 
 ## System packages, and the Python tools of the contract tests.
 setup:
@@ -63,11 +63,14 @@ test: setup python check
 	$(PYTHON) ops/contract/live.py .build/debug/signalbox
 	$(PYTHON) ops/contract/fuzz.py .build/debug/signalbox --seconds 25 --seed 1
 
-## Format, lint, and the contract by itself.
-check: lint contract
+## Format, lint, arithmetic on numbers from outside, and the contract by itself.
+check: lint arithmetic contract
 
 lint:
 	$(FORMAT) lint --strict --parallel --recursive Package.swift Sources Tests ops
+
+arithmetic:
+	python3 ops/arithmetic.py
 
 format:
 	$(FORMAT) --in-place --parallel --recursive Package.swift Sources Tests ops

@@ -276,13 +276,16 @@ struct Connections: Service {
     common: 4, evidence: 2, webhooks: 4, billing: 4, pages: 2, rules: 1
   )
 
-  /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
-  static func maxDescriptors(readers: Int) -> Int {
+  /// How many connections there are at most. Each has a thread of its own.
+  static func maxCount(readers: Int) -> Int {
     let sizes = poolSizes
     let pooled =
       sizes.common + sizes.evidence + sizes.webhooks + sizes.billing + sizes.pages + sizes.rules
-    return 3 * (3 + readers + pooled)
+    return 3 + readers + pooled
   }
+
+  /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
+  static func maxDescriptors(readers: Int) -> Int { 3 * maxCount(readers: readers) }
 
   init(_ database: ConnectionOptions, readers: Int) {
     let sizes = Self.poolSizes

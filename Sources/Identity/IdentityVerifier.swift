@@ -20,6 +20,20 @@ package struct VerifiedIdentity: Sendable, Equatable {
   let key: VerificationKey.ID
 }
 
+/// What a token claims that was checked in everything but its signature. Nothing of it may be believed before
+/// ``verified()``.
+package struct ClaimedIdentity: Sendable {
+  fileprivate let identity: VerifiedIdentity
+  fileprivate let key: VerificationKey
+  fileprivate let signature: [UInt8]
+  fileprivate let signedBytes: [UInt8]
+
+  /// Checks the signature, which is what a verification costs in computation. Nil when it is not the key's.
+  package func verified() -> VerifiedIdentity? {
+    key.isValid(signature, for: signedBytes) ? identity : nil
+  }
+}
+
 /// Why a token is not accepted.
 package enum IdentityError: Error, Equatable, Sendable {
   /// Not the compact form of a signed JWT: some other kind of credential, or garbage.
@@ -72,13 +86,25 @@ package final class IdentityVerifier: Sendable {
     UnverifiedToken.encodedParts(of: token) != nil
   }
 
-  /// The identity that a token proves at the given time. Fetches the issuer's keys when they are not known yet, or
-  /// when the token names one that is not known.
+  /// The identity that a token proves at the given time: both steps at once.
   ///
   /// - Throws: `IdentityError`.
   package func verify(
     _ token: String, at unixSeconds: Int64
   ) async throws(IdentityError) -> VerifiedIdentity {
+    guard let identity = try await claim(of: token, at: unixSeconds).verified() else {
+      throw .refused(reason: "the signature is not the key's")
+    }
+    return identity
+  }
+
+  /// What a token claims at the given time, with the key that has to have signed it. Fetches the issuer's keys when they are
+  /// not known yet, or when the token names one that is not known: this step may wait for seconds and works for none of them.
+  ///
+  /// - Throws: `IdentityError`.
+  package func claim(
+    of token: String, at unixSeconds: Int64
+  ) async throws(IdentityError) -> ClaimedIdentity {
     let token = try UnverifiedToken(token)
     guard let issuer = token.payload["iss"]?.string, let source = sources[issuer],
       source.provider.issuer.isExactly(issuer)
@@ -93,13 +119,12 @@ package final class IdentityVerifier: Sendable {
     let claims = try TokenClaims(token.payload, for: source.provider, at: unixSeconds)
     let (key, generation) = try await source.key(named: token.keyName)
     guard key.algorithm == algorithm else { throw .refused(reason: "alg is not that of the key") }
-    guard key.isValid(token.signature, for: token.signedBytes) else {
-      throw .refused(reason: "the signature is not the key's")
-    }
-    return VerifiedIdentity(
-      issuer: source.provider.issuer, subject: claims.subject, email: claims.email,
-      name: claims.name, expiresAt: claims.expiresAt, issuedAt: claims.issuedAt,
-      tokenID: claims.tokenID, keySetGeneration: generation, key: key.id)
+    return ClaimedIdentity(
+      identity: VerifiedIdentity(
+        issuer: source.provider.issuer, subject: claims.subject, email: claims.email,
+        name: claims.name, expiresAt: claims.expiresAt, issuedAt: claims.issuedAt,
+        tokenID: claims.tokenID, keySetGeneration: generation, key: key.id),
+      key: key, signature: token.signature, signedBytes: token.signedBytes)
   }
 
   /// Whether the issuer still publishes the key that verified the identity, as far as is known here (see `run`).

@@ -3,7 +3,8 @@ import JSON
 
 /// A JWT in compact form (RFC 7515, section 7.1) that was read strictly, and of which nothing is believed yet.
 struct UnverifiedToken {
-  static let maximumSize = 8 * 1024
+  /// Access tokens that list many groups grow long.
+  static let maximumSize = 16 * 1024
 
   let algorithm: String
   /// See ``typeName(_:)``; nil when the header has none.

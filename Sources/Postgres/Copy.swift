@@ -12,21 +12,21 @@ extension Session {
     _ sql: String, deadline: ContinuousClock.Instant, next: () throws -> [UInt8]?
   ) throws -> Int {
     let deadline = try begin(deadline)
-    return try outsidePipeline {
-      try sendSimple(sql)
-      try awaitCopy(PGRES_COPY_IN, deadline, sql)
-      do {
-        while let chunk = try next() { try put(chunk, deadline) }
-      } catch {
-        guard !isBroken else { throw error }
-        try putEnd("the source failed", deadline)
-        // The server's error only repeats ours.
-        do { try finishSimple(deadline, sql) } catch  where !isBroken {}
-        throw error
-      }
-      try putEnd(nil, deadline)
-      return try finishSimple(deadline, sql)
+    try leavePipelineMode()
+    defer { enterPipelineMode() }
+    try sendSimple(sql)
+    try awaitCopy(PGRES_COPY_IN, deadline, sql)
+    do {
+      while let chunk = try next() { try put(chunk, deadline) }
+    } catch {
+      guard !isBroken else { throw error }
+      try putEnd("the source failed", deadline)
+      // The server's error only repeats ours.
+      do { try finishSimple(deadline, sql) } catch  where !isBroken {}
+      throw error
     }
+    try putEnd(nil, deadline)
+    return try finishSimple(deadline, sql)
   }
 
   /// COPY … TO STDOUT, in the format that the statement names.
@@ -40,20 +40,20 @@ extension Session {
     receive: (UnsafeRawBufferPointer) throws -> Void
   ) throws -> Int {
     let deadline = try begin(deadline)
-    return try outsidePipeline {
-      try sendSimple(sql)
-      try awaitCopy(PGRES_COPY_OUT, deadline, sql)
-      do {
-        while let row = try nextRow(deadline) {
-          defer { PQfreemem(UnsafeMutableRawPointer(mutating: row.baseAddress)) }
-          try receive(row)
-        }
-      } catch {
-        abort()
-        throw error
+    try leavePipelineMode()
+    defer { enterPipelineMode() }
+    try sendSimple(sql)
+    try awaitCopy(PGRES_COPY_OUT, deadline, sql)
+    do {
+      while let row = try nextRow(deadline) {
+        defer { PQfreemem(UnsafeMutableRawPointer(mutating: row.baseAddress)) }
+        try receive(row)
       }
-      return try finishSimple(deadline, sql)
+    } catch {
+      abort()
+      throw error
     }
+    return try finishSimple(deadline, sql)
   }
 
   private func awaitCopy(

@@ -65,10 +65,10 @@ package final class Session {
     _ sql: String, deadline: ContinuousClock.Instant
   ) throws(PostgresError) {
     let deadline = try begin(deadline)
-    try outsidePipeline { () throws(PostgresError) in
-      try sendSimple(sql)
-      try finishSimple(deadline, sql)
-    }
+    try leavePipelineMode()
+    defer { enterPipelineMode() }
+    try sendSimple(sql)
+    try finishSimple(deadline, sql)
   }
 
   /// Answers without a server: closes the socket, so that whatever runs is given up.
@@ -150,15 +150,14 @@ package final class Session {
     if ready & Int16(POLLOUT) == 0 || ready & Int16(POLLIN) != 0 { wire.receive() }
   }
 
-  /// COPY and the simple protocol do not exist in pipeline mode.
-  func outsidePipeline<Value, Failure: Error>(
-    _ body: () throws(Failure) -> Value
-  ) throws(Failure) -> Value {
-    let left = PQexitPipelineMode(wire.connection)
-    precondition(left == 1, "left pipeline mode with results outstanding")
-    defer { PQenterPipelineMode(wire.connection) }
-    return try body()
+  /// COPY and the simple protocol do not exist in pipeline mode; ``enterPipelineMode()`` has to follow.
+  ///
+  /// - Throws: `connectionLost` when libpq cannot leave it: something is outstanding, or cannot be sent on a dead socket.
+  func leavePipelineMode() throws(PostgresError) {
+    guard PQexitPipelineMode(wire.connection) == 1 else { throw wire.lost() }
   }
+
+  func enterPipelineMode() { PQenterPipelineMode(wire.connection) }
 
   func sendSimple(_ sql: String) throws(PostgresError) {
     guard PQsendQuery(wire.connection, sql) == 1 else { throw wire.lost() }

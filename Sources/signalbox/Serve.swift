@@ -96,6 +96,7 @@ struct Serve: AsyncParsableCommand {
       isDevelopment: try isDevelopment(database), makesDemo: demo, logger: logger)
     var configuration = ControlPlane.Configuration(database: owner.asApplication)
     try configure(&configuration)
+    try ThreadReserve.check(configuration)
     Self.warnOfProxies(configuration, logger)
     configuration.stripe = try stripeSettings(preparation.secrets)
     configuration.allowsSelfServicePlans = try allowsSelfServicePlans(preparation.secrets)

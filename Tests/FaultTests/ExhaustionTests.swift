@@ -39,6 +39,53 @@ extension FaultTests {
       }
     }
 
+    /// FAULTS.md row 26.
+    @Test func `a server that may open nothing more does not spin, and takes who waits afterwards`()
+      async throws
+    {
+      try await FaultRun.with { run in
+        let client = TestClient(run.server)
+        let organization = try await client.makeOrganization()
+        try await client.http.close()
+        let pid = run.server.pid
+        // As many as it has open: the next connection has no descriptor.
+        let limit = try Self.setOpenFiles(of: pid, to: 0)
+        let waiting = (0..<20).compactMap { _ in Socket(port: run.server.port) }
+        #expect(waiting.count == 20, "the backlog takes them")
+        try await Task.sleep(for: .milliseconds(500))
+        let before = try Self.processorTime(of: pid)
+        try await Task.sleep(for: .seconds(2))
+        let used = try Self.processorTime(of: pid) - before
+        print("without descriptors it computes for \(used) in two seconds")
+        #expect(used < .milliseconds(600), run.hint)
+        _ = try Self.setOpenFiles(of: pid, to: limit)
+        let again = TestClient(run.server)
+        let start = ContinuousClock.now
+        #expect(try await again.get(organization).status == 200, run.hint)
+        #expect(ContinuousClock.now - start < .seconds(3), run.hint)
+        let metrics = try await again.get("/metrics").text
+        #expect(
+          metrics.contains("http_accept_refused_total ")
+            && !metrics.contains("http_accept_refused_total 0\n"), run.hint)
+      }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "limits of threads do not hold for root, which starts it"))
+    func `a server that the system gives too few threads says so and ends`() async throws {
+      let directory = "/tmp/signalbox-threads-\(getpid())"
+      try FileManager.default.createDirectory(
+        atPath: directory, withIntermediateDirectories: true)
+      // Only a temporary directory would be left.
+      defer { try? FileManager.default.removeItem(atPath: directory) }
+      let server = try ServerProcess(
+        directory: directory, database: "postgres://127.0.0.1:9/none", threads: 16)
+      try server.spawn()
+      let status = try await server.awaitExit(within: .seconds(20))
+      #expect(status == 1, "\(server.log)")
+      #expect(server.log.contains("the server needs "), "\(server.log)")
+      #expect(server.log.contains("ulimit -u"), "\(server.log)")
+    }
+
     /// FAULTS.md row 23.
     @Test func `bodies of callers without a token take no memory, and others notice nothing`()
       async throws
@@ -80,6 +127,24 @@ extension FaultTests {
         times.append(.now - start)
       }
       return times.sorted()[197]
+    }
+
+    /// How many descriptors a process may have; returns how many these were before.
+    private static func setOpenFiles(of pid: pid_t, to count: rlim_t) throws -> rlim_t {
+      let prlimit = "/usr/bin/prlimit"
+      let old = try Program.run(
+        prlimit, ["--pid", "\(pid)", "--nofile", "--output", "SOFT", "--noheadings"])
+      _ = try Program.run(prlimit, ["--pid", "\(pid)", "--nofile=\(count):"])
+      return try #require(rlim_t(old.split(whereSeparator: \.isWhitespace).first ?? ""))
+    }
+
+    /// What a process has computed so far, in all its threads.
+    private static func processorTime(of pid: pid_t) throws -> Duration {
+      let stat = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+      // The name may contain anything, a bracket included; the other fields do not.
+      let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
+      let ticks = fields.dropFirst(12).prefix(2).compactMap { Int($0) }.reduce(0, +)
+      return .milliseconds(ticks * 1000 / sysconf(Int32(_SC_CLK_TCK)))
     }
 
     /// In MiB.

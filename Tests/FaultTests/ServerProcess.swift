@@ -27,9 +27,10 @@ final class ServerProcess: Sendable {
   ///   - database: a connection string; nil lets it run its own PostgreSQL in `directory/data`.
   ///   - settings: environment variables beside the usual ones.
   ///   - openFiles: how many descriptors it may have; nil for as many as this process.
+  ///   - threads: how many threads it may have; it then runs as a user without rights, which needs root.
   init(
     directory: String, port: UInt16 = freePort(), database: String? = nil,
-    settings: [String: String] = [:], openFiles: Int? = nil
+    settings: [String: String] = [:], openFiles: Int? = nil, threads: Int? = nil
   ) throws {
     self.port = port
     var arguments = [try Self.binary("signalbox"), "serve", "--port", "\(port)"]
@@ -45,6 +46,11 @@ final class ServerProcess: Sendable {
     }
     if let openFiles {
       arguments = ["/bin/sh", "-c", "ulimit -n \(openFiles); exec \"$@\"", "sh"] + arguments
+    }
+    if let threads {
+      let user = "setpriv --reuid=64001 --regid=64001 --clear-groups"
+      let command = "exec \(user) prlimit --nproc=\(threads) \"$@\""
+      arguments = ["/bin/sh", "-c", command, "sh"] + arguments
     }
     (self.arguments, self.environment) = (arguments, environment.merging(settings) { $1 })
     logPath = "\(directory)/\(port).log"

@@ -1,3 +1,4 @@
+import CLibPQ
 import Glibc
 import Testing
 
@@ -62,6 +63,29 @@ struct SessionTests {
         try $0.executeScript(
           "DROP OWNED BY nobody_\(getpid()); DROP ROLE nobody_\(getpid())", deadline: soon())
       }
+    }
+  }
+
+  @Test func `a session that cannot leave pipeline mode is lost, and the process goes on`()
+    async throws
+  {
+    try await TestServer.withConnection { connection, _ in
+      let failures = try await connection.run(deadline: soon()) { session in
+        // Something is outstanding, as after a reply that never came.
+        PQsendQueryParams(session.wire.connection, "SELECT 1", 0, nil, nil, nil, nil, 0)
+        var failures: [PostgresError.Kind] = []
+        for _ in 0..<2 {
+          do throws(PostgresError) {
+            try session.executeScript("SELECT 1", deadline: soon())
+          } catch {
+            failures.append(error.kind)
+          }
+        }
+        return failures
+      }
+      #expect(
+        failures == [.connectionLost(outcome: .unknown), .connectionLost(outcome: .notSent)])
+      try await connection.execute("SELECT 1")
     }
   }
 

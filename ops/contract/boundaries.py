@@ -218,7 +218,7 @@ class Run:
             self.find(label, f"past the bound, and {reply.status_code}")
         elif is_valid and not place.is_time and reply.status_code in (400, 422) and not self.has_own_rule(name, reply):
             self.find(label, f"within the bounds, and {reply.text[:300]}")
-        if reply.status_code in (200, 201, 204):
+        if is_valid and reply.status_code in (200, 201):
             self.accepted(place, name, value, reply)
 
     def path(self, operation):

@@ -10,8 +10,8 @@ import Postgres
 package struct Authenticator: Sendable {
   /// How long a failure is held back once its address has failed too often. Only failures wait.
   private static let pauseAfterFailures: Duration = .milliseconds(100)
-  /// How many unknown tokens of such addresses are looked up at a time.
-  private static let maxLookups = 4
+  /// How many unknown tokens of such addresses are checked at a time.
+  private static let maxChecks = 4
 
   private let reads: TableReads
   private let hasher: TokenHasher
@@ -20,7 +20,7 @@ package struct Authenticator: Sendable {
   private let serviceTokenUses: ServiceTokenUses
   private let limiter: RateLimiter
   private let knownGateways: KnownGateways
-  private let lookups = Turnstile(places: maxLookups)
+  private let checks = Turnstile(places: maxChecks)
 
   init(
     reads: TableReads, hasher: TokenHasher, identities: IdentityVerifier, users: UserDirectory,
@@ -70,15 +70,11 @@ package struct Authenticator: Sendable {
     var found: Known<Credential>? = reads.remembered(key)
     if let known = found, !isGood(known.value, hash, now) { found = nil }
     if found == nil {
-      // A token that is not known yet may be good, whatever its address did before. Where many failed, few are looked up
-      // at a time, so that guessing does not keep the database from everybody else.
+      // A token that is not known yet may be good, whatever its address did before. Where many failed, few are checked at
+      // a time, so that guessing keeps neither the database nor the processors from the others.
       let mustQueue =
         limiter.admitsAttempt(address: context.exchange.clientAddress)?.isAllowed == false
-      let credential =
-        mustQueue
-        ? try await lookups.pass { try await find(token.value, hash, reads, now) }
-        : try await find(token.value, hash, reads, now)
-      if let credential {
+      if let credential = try await find(token.value, hash, reads, now, mustQueue: mustQueue) {
         found = reads.remember(credential, about: credential.kind.topic, for: key)
       }
     }
@@ -103,7 +99,24 @@ package struct Authenticator: Sendable {
       && credential.identity.map(identities.isCurrent) ?? true
   }
 
+  /// - Parameter mustQueue: whether the work of checking has to wait for a place.
   private func find(
+    _ token: String, _ hash: [UInt8], _ reads: Reads, _ now: Timestamp, mustQueue: Bool
+  ) async throws -> Credential? {
+    func inTurn(_ check: () async throws -> Credential?) async throws -> Credential? {
+      mustQueue ? try await checks.pass(check) : try await check()
+    }
+    let isOurs = [TokenFormat.service, .gateway].contains { token.hasPrefix($0.prefix) }
+    guard !isOurs, IdentityVerifier.looksLikeJWT(token) else {
+      return try await inTurn { try await findOurs(token, hash, reads, now) }
+    }
+    // The issuer's keys may have to be fetched first: who waits for them holds no place.
+    guard let claimed = try await claim(token, now) else { return nil }
+    return try await inTurn { try await identity(claimed, hash, reads) }
+  }
+
+  /// Looks a token up that this system made.
+  private func findOurs(
     _ token: String, _ hash: [UInt8], _ reads: Reads, _ now: Timestamp
   ) async throws -> Credential? {
     if token.hasPrefix(TokenFormat.service.prefix) {
@@ -117,9 +130,6 @@ package struct Authenticator: Sendable {
         return Credential(
           hash: hash, kind: .gateway(GatewayTokenID(id)), until: expiresAt.map(Timestamp.init))
       }
-    }
-    if IdentityVerifier.looksLikeJWT(token) {
-      return try await identity(token, hash, reads, now)
     }
     return try await reads.rows(PersonalAccessTokenTable.owner(ofTokenHash: hash)).first.map {
       let (hash, userID, isPlatformAdmin, expiresAt) = try $0.decode(
@@ -142,18 +152,21 @@ package struct Authenticator: Sendable {
     return nil
   }
 
-  private func identity(
-    _ token: String, _ hash: [UInt8], _ reads: Reads, _ now: Timestamp
-  ) async throws -> Credential? {
-    let identity: VerifiedIdentity
+  private func claim(_ token: String, _ now: Timestamp) async throws -> ClaimedIdentity? {
     do throws(IdentityError) {
-      identity = try await identities.verify(token, at: now.seconds)
+      return try await identities.claim(of: token, at: now.seconds)
     } catch {
       switch error {
       case .notAToken, .refused: return nil
       case .unavailable: throw Problem.unavailable(.identityProviderUnavailable)
       }
     }
+  }
+
+  private func identity(
+    _ claimed: ClaimedIdentity, _ hash: [UInt8], _ reads: Reads
+  ) async throws -> Credential? {
+    guard let identity = claimed.verified() else { return nil }
     guard let user = try await users.user(of: identity, reads) else { return nil }
     return Credential(
       hash: hash, kind: .user(user.id, isPlatformAdmin: user.isPlatformAdmin),

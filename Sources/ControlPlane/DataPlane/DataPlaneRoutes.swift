@@ -63,9 +63,11 @@ struct DataPlaneRoutes: RouteGroup {
     _ = try await configuration.document(
       upTo: gateway.reads?.position, deadline: context.deadline)
     if gateway.reads != nil { configuration.admit(gateway.id) }
+    // What is no position is treated as no cursor: the gateway is told to take a snapshot.
+    let cursor: Int64? =
+      if case .position(let position) = LastEventID(request.headers) { position } else { nil }
     let stream = ConfigurationStream(
-      configuration: configuration, gateway: gateway.id,
-      cursor: request.headers[.lastEventID].flatMap { Int64($0) })
+      configuration: configuration, gateway: gateway.id, cursor: cursor)
     return Response(
       status: .ok,
       headers: [

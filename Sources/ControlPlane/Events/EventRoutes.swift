@@ -40,12 +40,17 @@ struct EventRoutes: RouteGroup {
     // Every workspace has events: whoever sees none sees nothing of it.
     let first = EventLog.events(of: member.organizationID.uuid, after: 0, limit: 1)
     guard try await !member.reads.rows(first).isEmpty else { throw Problem(.notFound) }
-    // What a client saw last goes before where it once began. Anything but a position begins with a reset, as a position
-    // ahead of the log does: sending everything instead would look like a stream that goes on.
-    let cursor = request.headers[.lastEventID].map { max(Int64($0) ?? -1, -1) } ?? after
+    // What a client saw last goes before where it once began.
+    let cursor =
+      switch LastEventID(request.headers) {
+      case .none: after
+      case .position(let position): position
+      // Like a position that is ahead of the log: the stream begins with a reset.
+      case .invalid: Int64.max
+      }
     let place = try services.limiter.openStream(of: member.principal.id)
     let stream = EventStream(
-      live: live, organizationID: member.organizationID, cursor: cursor < 0 ? .max : cursor,
+      live: live, organizationID: member.organizationID, cursor: cursor,
       head: member.reads.position
     ) { [services] in
       try await services.authorizer.member(
@@ -85,6 +90,5 @@ struct EventRoutes: RouteGroup {
 }
 
 extension HTTPField.Name {
-  static let lastEventID = HTTPField.Name("Last-Event-ID")!
   static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

@@ -211,7 +211,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
   // MARK: Limits
 
   /// Ends the connection if one of its times has passed.
-  func check(at now: NIODeadline) {
+  ///
+  /// - Parameter isCrowded: whether nearly all places for connections are taken.
+  func check(at now: NIODeadline, isCrowded: Bool) {
     // A stamp may be one interval old: without it nobody would have the whole time.
     func isOver(_ since: NIODeadline?, _ limit: Duration) -> Bool {
       since.map { now - $0 >= TimeAmount(limit) + ConnectionSweeper.interval } ?? false
@@ -228,6 +230,10 @@ final class ConnectionGuard: ChannelDuplexHandler {
       finish(.unavailable(.deadlineExceeded), .handler)
     } else if isOver(idleSince, limits.idle) {
       close(.idle)
+    } else if isCrowded, isOver(headerSince, limits.crowdedHeader) {
+      finish(Problem(.requestTimeout), .crowded)
+    } else if isCrowded, isOver(idleSince, limits.crowdedIdle) {
+      close(.crowded)
     }
   }
 

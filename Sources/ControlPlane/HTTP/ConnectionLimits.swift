@@ -7,6 +7,11 @@ package struct ConnectionLimits: Sendable {
   package var body: Duration = .seconds(20)
   /// Between a reply and the next request.
   package var idle: Duration = .seconds(30)
+  /// From so many connections of the process on, those that do nothing make room for those that wait in the backlog: `header`
+  /// and `idle` are as short as this.
+  package var crowdedFrom = Int.max
+  package var crowdedHeader: Duration = .seconds(2)
+  package var crowdedIdle: Duration = .seconds(1)
   /// Without the client taking any byte of a reply that waits for it.
   package var stalledReader: Duration = .seconds(30)
   /// From the complete request to the first byte of the reply; what obeys `Exchange.deadline` is
@@ -31,5 +36,7 @@ enum ConnectionCut: String, CaseIterable, Sendable {
   case handler = "handler_deadline"
   case drain
   case malformed
+  /// It would have had more time, were there not so many.
+  case crowded
   case tooManyFromAddress = "too_many_from_address"
 }

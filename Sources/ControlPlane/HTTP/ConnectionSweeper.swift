@@ -13,8 +13,12 @@ final class ConnectionSweeper {
   private var task: RepeatedTask?
   private let eventLoop: any EventLoop
 
-  init(eventLoop: any EventLoop) {
+  /// Whether nearly all places for connections are taken.
+  private let isCrowded: @Sendable () -> Bool
+
+  init(eventLoop: any EventLoop, isCrowded: @escaping @Sendable () -> Bool) {
     self.eventLoop = eventLoop
+    self.isCrowded = isCrowded
   }
 
   func insert(_ guarded: ConnectionGuard) {
@@ -36,6 +40,7 @@ final class ConnectionSweeper {
 
   private func sweep() {
     now = .now()
-    for guarded in guards.values { guarded.check(at: now) }
+    let isCrowded = isCrowded()
+    for guarded in guards.values { guarded.check(at: now, isCrowded: isCrowded) }
   }
 }

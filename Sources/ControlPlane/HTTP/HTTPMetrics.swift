@@ -30,6 +30,7 @@ final class HTTPMetrics: Sendable {
   let openConnections: Gauge
   let droppedLogLines: Counter
   let untrustedForwarding: Counter
+  let refusedAccepts: Counter
   private let metrics: Metrics
   private let registered = Mutex<[String: Series]>([:])
   private let unmatched: [HTTPRequest.Method: Series]
@@ -42,6 +43,9 @@ final class HTTPMetrics: Sendable {
     openConnections = metrics.gauge("http_connections_open", "Client connections open.")
     droppedLogLines = metrics.counter(
       "access_log_dropped_total", "Access log lines lost because the log could not be written.")
+    refusedAccepts = metrics.counter(
+      "http_accept_refused_total",
+      "Attempts to take a connection for which the system had no descriptor or memory.")
     untrustedForwarding = metrics.counter(
       "http_untrusted_forwarding_total",
       "Requests with X-Forwarded-For from an address that --trusted-proxies does not name.")

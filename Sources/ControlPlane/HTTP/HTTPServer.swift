@@ -73,15 +73,19 @@ package struct HTTPServer: Sendable {
   package func application(
     ready: @escaping @Sendable (Int) async -> Void = { _ in }
   ) -> Application<HTTPFloor> {
-    let (limits, metrics) = (configuration.limits, metrics)
-    let sweepers = PerEventLoop { ConnectionSweeper(eventLoop: $0) }
+    let metrics = metrics
     let turns = PerEventLoop { EventLoopTurn($0) }
     let addresses = ConnectionsByAddress(
       limit: configuration.maxConnectionsPerAddress, trustedProxies: configuration.trustedProxies)
     // Where there are few descriptors, what else needs them has to live with three quarters.
     let openFiles = Self.raiseOpenFileLimit()
     let reserved = min(configuration.reservedDescriptors, openFiles / 4 * 3)
-    let connections = min(configuration.maximumConnections, openFiles - reserved)
+    let connections = max(min(configuration.maximumConnections, openFiles - reserved), 16)
+    let limits = configuration.limits
+    let crowdedFrom = min(limits.crowdedFrom, connections / 10 * 9)
+    let sweepers = PerEventLoop {
+      ConnectionSweeper(eventLoop: $0) { metrics.openConnections.value >= crowdedFrom }
+    }
     return Application(
       responder: floor,
       server: HTTPServerBuilder { responder in
@@ -92,8 +96,13 @@ package struct HTTPServer: Sendable {
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),
         backlog: configuration.backlog,
-        availableConnectionsDelegate: MaximumAvailableConnections(max(connections, 16))),
+        availableConnectionsDelegate: MaximumAvailableConnections(connections)),
       onServerRunning: { channel in
+        let pausing = channel.eventLoop.submit {
+          try channel.pipeline.syncOperations.addHandler(
+            AcceptPause(refused: metrics.refusedAccepts), position: .first)
+        }
+        do { try await pausing.get() } catch { logger.error("no pause between accepts: \(error)") }
         if let port = channel.localAddress?.port { await ready(port) }
       },
       logger: logger)

@@ -3,8 +3,8 @@ import EventStore
 package import FoundationEssentials
 package import JSON
 
-/// Where a stream's log ended at some time, as somebody kept it outside the database: whoever can write to the database
-/// can cut a log's tail and leave no gap, but not make it end where it is known to have ended.
+/// Where a stream's log ended at some time, kept outside the database. A person who can write to the database can cut a
+/// log's tail and leave no gap, but cannot make it end where it is known to have ended.
 package struct KnownHead: Hashable, Sendable {
   package let stream: UUID
   package let version: Int64

@@ -69,19 +69,19 @@ struct ModelTable: Sendable {
         ending.append((ends.node(at: last.reversed(), from: gaps[Int(gap)].ends), pattern))
       }
     }
-    hold(beginning, in: \.beginnings)
-    hold(ending, in: \.ends)
+    Self.hold(beginning, in: &beginnings, &patterns)
+    Self.hold(ending, in: &ends, &patterns)
     for gap in gaps where gap.words >= 0 { words.complete(from: gap.words) }
     setRoots(roots)
   }
 
-  private mutating func hold(
-    _ held: [(node: Int32, pattern: Pattern)], in trie: WritableKeyPath<Self, ByteTrie>
+  private static func hold(
+    _ held: [(node: Int32, pattern: Pattern)], in trie: inout ByteTrie, _ patterns: inout [Pattern]
   ) {
     for (node, pattern) in held.sorted(by: { $0.node < $1.node }) {
       let place = Int32(patterns.count)
-      if self[keyPath: trie][node].end == 0 { self[keyPath: trie][node].first = place }
-      self[keyPath: trie][node].end = place + 1
+      if trie[node].end == 0 { trie[node].first = place }
+      trie[node].end = place + 1
       patterns.append(pattern)
     }
   }

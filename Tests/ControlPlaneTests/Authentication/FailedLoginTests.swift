@@ -1,4 +1,7 @@
+import Cryptography
 import Domain
+import Glibc
+import Identity
 import Support
 import Testing
 
@@ -39,6 +42,48 @@ import Testing
         try await group.waitForAll()
       }
     }
+  }
+
+  @Test func `whoever waits for the keys of a silent issuer holds up no other token`() async throws
+  {
+    let issuer = try SilentServer()
+    let provider = try IdentityProvider(
+      issuer: "https://id.example.com", audiences: ["signalbox"],
+      jwksURL: "http://127.0.0.1:\(issuer.port)/keys")
+    try await TestControlPlane.with({
+      $0.identityProviders = [provider]
+      $0.rateLimits = RateLimiter(
+        address: RateLimitPolicy(.address, quota: 60, window: 3600, burst: 1))
+    }) { planes in
+      let client = planes[0].client
+      for number in 0..<2 {
+        _ = try await client.with(token: "sbp_wrong\(number)").get("/v1/me")
+      }
+      let end = Timestamp.now.seconds + 300
+      try await withThrowingTaskGroup(of: Int.self) { group in
+        for number in 0..<8 {
+          let token = Self.token(
+            header: #"{"alg":"RS256","typ":"at+jwt","kid":"\#(number)"}"#,
+            payload:
+              #"{"iss":"https://id.example.com","aud":"signalbox","sub":"x","exp":\#(end)}"#)
+          group.addTask { try await client.with(token: token).get("/v1/me").status }
+        }
+        try await Task.sleep(for: .milliseconds(500))
+        let start = ContinuousClock.now
+        for _ in 0..<3 {
+          let new = try await planes[0].makeUser().client
+          #expect(try await new.get("/v1/me").status == 200)
+        }
+        #expect(ContinuousClock.now - start < .seconds(3))
+        // The issuer never answers, so nobody can say whether these tokens are good.
+        for try await status in group { #expect(status == 503) }
+      }
+    }
+  }
+
+  private static func token(header: String, payload: String) -> String {
+    [Array(header.utf8), Array(payload.utf8), [UInt8](repeating: 1, count: 256)]
+      .map(Base64URL.encode).joined(separator: ".")
   }
 
   // MARK: Turnstile
@@ -96,4 +141,31 @@ import Testing
     places.removeAll()
     #expect(limits.open(for: ada) != nil)
   }
+}
+
+/// Takes connections, as far as the kernel does by itself, and never says anything.
+private final class SilentServer: Sendable {
+  let port: UInt16
+  private let descriptor: Int32
+
+  init() throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let descriptor = descriptor
+    let isListening = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && listen(descriptor, 64) == 0
+          && getsockname(descriptor, $0, &length) == 0
+      }
+    }
+    port = UInt16(bigEndian: address.sin_port)
+    guard isListening else { throw POSIXFailure(code: errno) }
+  }
+
+  deinit { close(descriptor) }
+
+  private struct POSIXFailure: Error { let code: Int32 }
 }

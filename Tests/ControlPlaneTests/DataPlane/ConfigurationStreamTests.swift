@@ -24,7 +24,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [nil, "", "x", "-1", "1", "9007199254740991"])
+  @Test(arguments: [nil, "", "x", "-1", "1", "+5", "05", "-0", "9007199254740991"])
   func `a cursor that leads nowhere is reset`(cursor: String?) async throws {
     try await TestControlPlane.with { planes in
       let plane = planes[0]

@@ -20,7 +20,10 @@ import Testing
     #expect(reply.status == 422)
   }
 
-  @Test(arguments: ["9007199254740991", "-1", "-9223372036854775808", "x", "1.5", ""])
+  @Test(arguments: [
+    "9007199254740991", "-1", "-9223372036854775808", "x", "1.5", "", "+1", "01", "-0", "0x1",
+    "9223372036854775808",
+  ])
   func `a cursor that is ahead of the log is reset`(cursor: String) async throws {
     let client = try await TestControlPlane.shared.client
     let reply = try await client.get(

@@ -28,6 +28,27 @@ struct SlowSenderTests {
     }
   }
 
+  @Test("connections that do nothing make room when nearly all places are taken, and only then")
+  func crowded() async throws {
+    var server = LiveServer()
+    server.limits.crowdedFrom = 4
+    server.limits.crowdedHeader = .milliseconds(300)
+    server.limits.crowdedIdle = .milliseconds(300)
+    try await server.run { _, port in
+      let used = try RawClient(port: port)
+      try await used.send("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+      #expect(try await used.reply()?.status == 200)
+      let silent = try RawClient(port: port)
+      #expect(try await !silent.isClosed(within: .milliseconds(1500)))
+      let others = try (0..<4).map { _ in try RawClient(port: port) }
+      #expect(try await used.isClosed(within: .seconds(10)))
+      #expect(try await silent.reply()?.problem == "request-timeout")
+      #expect(try await silent.isClosed(within: .seconds(10)))
+      _ = others
+    }
+    #expect(cuts(server, "crowded"))
+  }
+
   @Test("a header that drips, on a fresh connection and on a used one", arguments: [false, true])
   func dripHeader(isUsed: Bool) async throws {
     let server = quick
