@@ -1,3 +1,4 @@
+package import FoundationEssentials
 import Synchronization
 
 /// Delivers mails in the background, so that no request waits for a mail server.
@@ -7,6 +8,7 @@ import Synchronization
 package final class MailQueue: Sendable {
   private struct Entry {
     let id: Int
+    let sender: UUID?
     let message: MailMessage
     var attempts = 0
     var due: ContinuousClock.Instant
@@ -23,6 +25,7 @@ package final class MailQueue: Sendable {
 
   private let mailer: any Mailer
   private let capacity: Int
+  private let share: Int
   private let delays: [Duration]
   private let onFailure: @Sendable (MailError) -> Void
   private let state = Mutex(State())
@@ -31,15 +34,17 @@ package final class MailQueue: Sendable {
 
   /// - Parameters:
   ///   - capacity: how many mails may wait.
+  ///   - share: how many of one sender may wait, so that no sender fills the queue.
   ///   - delays: before the second attempt and those that follow.
   ///   - onFailure: called once for every mail that is given up.
   package init(
-    mailer: any Mailer, capacity: Int = 1000,
+    mailer: any Mailer, capacity: Int = 1000, share: Int = 100,
     delays: [Duration] = [.seconds(1), .seconds(10), .seconds(60), .seconds(300)],
     onFailure: @escaping @Sendable (MailError) -> Void
   ) {
     self.mailer = mailer
     self.capacity = capacity
+    self.share = share
     self.delays = delays
     self.onFailure = onFailure
     (wakeups, wakeup) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -56,12 +61,17 @@ package final class MailQueue: Sendable {
 
   /// Never waits.
   ///
-  /// - Returns: false, and the mail is not taken, when the queue is full or its `run` has ended.
-  package func enqueue(_ message: MailMessage) -> Bool {
+  /// - Parameter sender: whose share of the queue the mail takes; nil for the program's own mail.
+  /// - Returns: false, and the mail is not taken, when the queue or the sender's share is full, or its `run` has ended.
+  package func enqueue(_ message: MailMessage, of sender: UUID? = nil) -> Bool {
     let isTaken = state.withLock { state in
       guard state.entries.count < capacity, !state.isClosed else { return false }
+      if let sender {
+        guard state.entries.lazy.filter({ $0.sender == sender }).count < share else { return false }
+      }
       state.lastID += 1
-      state.entries.append(Entry(id: state.lastID, message: message, due: .now))
+      state.entries.append(
+        Entry(id: state.lastID, sender: sender, message: message, due: .now))
       return true
     }
     if isTaken { wakeup.yield() }

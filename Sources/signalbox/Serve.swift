@@ -65,6 +65,10 @@ struct Serve: AsyncParsableCommand {
       "For development and tests: webhooks may be sent to private addresses, and by plain http.")
   var webhookAllowPrivate = false
 
+  @Option(
+    help: "Ports that webhooks may be sent to beside 443 and 8443, separated by commas.")
+  var webhookPorts: String?
+
   @Flag(
     help:
       "Where Stripe is not configured: the owners of a workspace change its plan to any other, without paying."
@@ -190,12 +194,25 @@ struct Serve: AsyncParsableCommand {
     }
     if webhookAllowPrivate || Environment["SIGNALBOX_WEBHOOK_ALLOW_PRIVATE"] == "1" {
       configuration.webhooks.targets = TargetPolicy(allowsPrivate: true)
+    } else if let ports = webhookPorts ?? Environment["SIGNALBOX_WEBHOOK_PORTS"] {
+      configuration.webhooks.targets = TargetPolicy(
+        ports: TargetPolicy.standardPorts.union(try Self.ports(ports)))
     }
     switch Environment["SIGNALBOX_RATE_LIMITS"] {
     case nil, "on": break
     case "off": configuration.rateLimits = RateLimiter(isEnabled: false)
     default: throw ValidationError("SIGNALBOX_RATE_LIMITS is either on or off.")
     }
+  }
+
+  private static func ports(_ list: String) throws -> Set<UInt16> {
+    let ports = list.split(separator: ",", omittingEmptySubsequences: false).map {
+      UInt16($0.filter { $0 != " " })
+    }
+    guard let known = ports as? [UInt16], !known.contains(0) else {
+      throw ValidationError("--webhook-ports takes numbers from 1 to 65535, such as 4443,9443.")
+    }
+    return Set(known)
   }
 
   private func stripeSettings(_ secrets: Secrets) throws -> StripeSettings {

@@ -195,6 +195,8 @@ def _query_of_now(case):
             query["as_of"] = first + int(query["as_of"]) % (newest - first + 1)
         else:
             query["as_of"] = STAGE.time
+    if "country" in query:
+        query["country"] = _existing_country(query["country"])
     if "position" in query:
         query["position"] = 1 + int(query["position"]) % STAGE.position
     case.query = query
@@ -268,13 +270,20 @@ def _of_this_world(thing):
             thing[end] = _to_come(thing[end])
     if thing.get("network"):
         thing["network"] = _fresh_network(thing["network"])
-    country, address = thing.get("country"), thing.get("address")
-    if re.fullmatch("[A-Z]{2}", str(country)) and country not in STAGE.countries:
-        thing["country"] = STAGE.countries[_number(country) % len(STAGE.countries)]
+    address = thing.get("address")
+    if thing.get("country"):
+        thing["country"] = _existing_country(thing["country"])
     if isinstance(address, str) and 2 <= len(address) <= 45 and not _is_network(address):
         number = _number(address)
         thing["address"] = str(ipaddress.ip_address(number if number % 2 else number << 96))
     return thing
+
+
+def _existing_country(country):
+    """A code that is written like one, but names no country, becomes one that does."""
+    if re.fullmatch("[A-Z]{2}", str(country)) and country not in STAGE.countries:
+        return STAGE.countries[_number(country) % len(STAGE.countries)]
+    return country
 
 
 def _records(text):

@@ -96,6 +96,7 @@ struct ChangeRequest {
   /// Whether the caller said which version they mean to change.
   var hasExpectation: Bool { expected != nil }
   var isPlatformAdmin: Bool { caller.principal.isPlatformAdmin }
+  var principalID: UUID { caller.principal.id }
   var actor: Actor { caller.principal.actor }
   var reads: Reads { caller.principal.reads }
   var deadline: ContinuousClock.Instant { context.deadline }

@@ -44,7 +44,7 @@ package struct CommandRequest: Sendable {
   }
 
   /// How long work that nobody waits for over HTTP waits for its commands.
-  package static let defaultPatience: Duration = .seconds(3)
+  package static let defaultPatience: Duration = .seconds(10)
 }
 
 /// Where a command came from: evidence for the audit.

@@ -3,6 +3,7 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import NIOHTTP1
 
 /// Reads the bodies of requests, within limits: of each body, of each caller, and of the process.
 ///
@@ -17,6 +18,14 @@ struct BodyReader: Sendable {
   let budget: BodyBudget
   /// For operations that ask for no token.
   let anonymousBudget: BodyBudget
+
+  /// Whether a body stays in the kernel until ``ClientConnection/admitBody()``: it is longer, or its length is not known.
+  static func mustBeAdmitted(_ headers: HTTPHeaders) -> Bool {
+    if headers.contains(name: "transfer-encoding") { return true }
+    return headers.first(name: "content-length").flatMap { Int($0) }.map {
+      $0 > maxAnonymousBytes
+    } ?? false
+  }
 
   /// The whole body, for methods that have one. On GET and HEAD it has no meaning (RFC 9110
   /// section 9.3.1): the connection drains it.
@@ -52,6 +61,7 @@ struct BodyReader: Sendable {
         rules?.isWithoutToken == true
         ? BodyReservation(anonymousBudget, caller: nil)
         : BodyReservation(budget, caller: try await authenticate())
+      connection?.admitBody()
     }
     if head.expectation != nil { connection?.sendContinue() }
 

@@ -3,6 +3,9 @@ import NIOCore
 import NIOHTTPTypes
 import Synchronization
 
+/// Tells a ``ConnectionGuard`` that a body may be read.
+struct BodyAdmission: Sendable {}
+
 /// One client connection, as the handlers of its requests see it. They run in the connection's
 /// task, where it is `current`.
 final class ClientConnection: Sendable {
@@ -55,6 +58,11 @@ final class ClientConnection: Sendable {
       return state.task
     }
     task?.cancel()
+  }
+
+  /// The sender of the request that is being answered is known, and its body may be read.
+  func admitBody() {
+    channel.triggerUserOutboundEvent(BodyAdmission(), promise: nil)
   }
 
   /// Tells a client that waits for it to send the body (RFC 9110 §10.1.1).

@@ -36,6 +36,11 @@ final class ConnectionGuard: ChannelDuplexHandler {
   private var isFinished = false
   private var parserError: HTTPParserError?
 
+  /// The sender of a large body is not known yet: what they send stays in the kernel.
+  private var isHoldingBody = false
+  /// A read was asked for meanwhile.
+  private var hasHeldRead = false
+
   // Since when the client, or the handler, has been at it. Nil when it is not.
   private var headerSince: NIODeadline?
   private var bodySince: NIODeadline?
@@ -101,6 +106,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
       headerSince = nil
       idleSince = nil
       bodySince = sweeper.now
+      isHoldingBody = BodyReader.mustBeAdmitted(head.headers)
       let isOld = head.version == .http1_0 || head.version == .http0_9
       if !head.isKeepAlive || isOld { isLast = true }
       guard isOld, !head.headers.contains(name: "host") else { break }
@@ -142,6 +148,31 @@ final class ConnectionGuard: ChannelDuplexHandler {
       return
     }
     context.fireUserInboundEventTriggered(event)
+  }
+
+  // MARK: Holding back
+
+  func read(context: ChannelHandlerContext) {
+    if isHoldingBody { hasHeldRead = true } else { context.read() }
+  }
+
+  func triggerUserOutboundEvent(
+    context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+  ) {
+    guard event is BodyAdmission else {
+      return context.triggerUserOutboundEvent(event, promise: promise)
+    }
+    // What the system does not set stays as it was, which is slower and no more.
+    try? ReadSize.large.set(on: context.channel)
+    admitBody()
+    promise?.succeed()
+  }
+
+  private func admitBody() {
+    isHoldingBody = false
+    guard hasHeldRead else { return }
+    hasHeldRead = false
+    context?.read()
   }
 
   // MARK: Writing
@@ -195,6 +226,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     } else if bodySince != nil {
       // Answered before the request was complete: the rest is read for a while, because closing at
       // once would destroy the reply.
+      admitBody()
       bodySince = nil
       drainSince = sweeper.now
       drained = 0
@@ -265,6 +297,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     (headerSince, bodySince, handlerSince, idleSince) = (nil, nil, nil, nil)
     drainSince = sweeper.now
     drained = 0
+    admitBody()
   }
 
   private func close(_ cut: ConnectionCut?) {

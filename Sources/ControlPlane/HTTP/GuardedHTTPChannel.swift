@@ -29,6 +29,7 @@ struct GuardedHTTPChannel: HTTPChannelHandler {
         limits: limits, connection: client, metrics: metrics,
         sweeper: sweepers.value(of: channel.eventLoop), wire: wire)
       wire.guarded = guarded
+      try ReadSize.small.set(on: channel)
       var parser = NIOHTTPDecoderLimitConfiguration()
       parser.maxHeaderFieldSize = limits.headerBytes
       parser.maxHeaderListSize = limits.headerBytes
@@ -59,6 +60,28 @@ struct GuardedHTTPChannel: HTTPChannelHandler {
     }
     defer { addresses.leave(address) }
     await value.client.run { await handleHTTP(asyncChannel: value.parts, logger: logger) }
+  }
+}
+
+/// How much is read from a connection at a time. A thousand connections that send without being asked must not take a
+/// thousand large buffers; large bodies of known senders come in fewer pieces.
+enum ReadSize {
+  case small, large
+
+  func set(on channel: any Channel) throws {
+    let options = channel.syncOptions
+    switch self {
+    case .small:
+      try options?.setOption(
+        .recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: 8192))
+      try options?.setOption(.maxMessagesPerRead, value: 1)
+    case .large:
+      try options?.setOption(
+        .recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16_384, maximum: 65_536))
+      try options?.setOption(.maxMessagesPerRead, value: 4)
+    }
   }
 }
 

@@ -26,7 +26,7 @@ struct InvitationRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .invitationWrite, ifMatch: .ignored)
     let payload = try CreateInvitationPayload(context.body)
-    try countMail(change, context)
+    try countMail(to: payload.email, change, context)
     let subject = try await services.personalData.subject(
       with: payload.email, isKept: !change.isDryRun, deadline: context.deadline)
     let token = TokenFormat.invitation.generate()
@@ -83,7 +83,6 @@ struct InvitationRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .invitationWrite, ifMatch: .ignored)
     try NoPayload.check(context.body)
-    try countMail(change, context)
     let id = try context.id("invitation", of: Invitation.self)
     let rows = try await change.reads.rows(InvitationTable.find(id, in: change.organization()))
     guard let row = try rows.first.map({ try InvitationRow($0) }) else { throw Problem(.notFound) }
@@ -92,6 +91,7 @@ struct InvitationRoutes: RouteGroup {
     guard let email, let address = EmailAddress(email) else {
       throw Problem(.invitationClosed, "the person was erased")
     }
+    try countMail(to: address, change, context)
     let subject = try await services.personalData.subject(
       with: address, isKept: false, deadline: context.deadline)
     let userID = try await owner(of: address, subject.userID, change)
@@ -173,15 +173,22 @@ struct InvitationRoutes: RouteGroup {
     let rows = try await change.reads.rows(OrganizationTable.find(change.organization()))
     guard let row = rows.first else { throw Problem(.notFound) }
     let name = try OrganizationRow(row).organization.name.text
-    guard services.invitationMail.send(token, to: email, organization: name, role: role) else {
+    let isQueued = services.invitationMail.send(
+      token, to: email, organization: name, role: role, of: change.organization().uuid)
+    guard isQueued else {
       throw Problem.unavailable(retryAfter: 60, "the invitation was made, but mail cannot be sent")
     }
   }
 
   /// - Throws: a ``Problem`` of 429.
-  private func countMail(_ change: ChangeRequest, _ context: APIContext) throws(Problem) {
+  private func countMail(
+    to email: EmailAddress, _ change: ChangeRequest, _ context: APIContext
+  ) throws(Problem) {
     guard !change.isDryRun else { return }
-    try context.exchange.require(services.limiter.invites(to: change.organization().uuid))
+    let recipient = UUID(leading: services.hasher.hash(email.normalized))
+    try context.exchange.require(
+      services.limiter.invites(
+        to: change.organization().uuid, by: change.principalID, recipient: recipient))
   }
 }
 

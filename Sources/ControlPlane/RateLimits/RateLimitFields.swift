@@ -14,7 +14,7 @@ extension HTTPField.Name {
 package struct RateLimitFields: Sendable {
   private let callers: HTTPField
   private let attempts: HTTPField
-  private let invitations: HTTPField
+  private let mails: HTTPField
   private let appends: HTTPField
 
   /// Writes the policies down, once.
@@ -27,7 +27,7 @@ package struct RateLimitFields: Sendable {
     }
     callers = list(.principal, .workspace)
     attempts = list(.address)
-    invitations = list(.invitation)
+    mails = list(.invitation, .inviter, .recipient, .mail)
     appends = list(.append)
   }
 
@@ -37,7 +37,7 @@ package struct RateLimitFields: Sendable {
     switch decision.policy.kind {
     case .principal, .workspace: fields.append(callers)
     case .address: fields.append(attempts)
-    case .invitation: fields.append(invitations)
+    case .invitation, .inviter, .recipient, .mail: fields.append(mails)
     case .append: fields.append(appends)
     }
     fields.append(HTTPField(name: .rateLimit, value: Self.item(decision)))

@@ -8,8 +8,14 @@ package struct RateLimitPolicy: Hashable, Sendable {
     case workspace
     /// Attempts to authenticate that failed, from one IPv4 address or IPv6 /64.
     case address
-    /// Mails to whoever is invited to one workspace.
+    /// Invitation mails for one workspace.
     case invitation
+    /// Invitation mails that one user sends, of all their workspaces.
+    case inviter
+    /// Invitation mails to one address, from all workspaces.
+    case recipient
+    /// Invitation mails of the whole process.
+    case mail
     /// Bytes of changes to one workspace, beyond the first few thousand of each.
     case append
 
@@ -67,6 +73,13 @@ extension RateLimitPolicy {
   /// A hundred mails an hour, 300 at once: a company may move in within an afternoon, and nobody is a spammer through us.
   package static let invitation = RateLimitPolicy(
     .invitation, quota: 100, window: 3600, burst: 300)
+  /// A person who moves a company in invites a hundred colleagues at once; after that it goes by the hour.
+  package static let inviter = RateLimitPolicy(.inviter, quota: 50, window: 3600, burst: 100)
+  /// An address gets three mails at once and two a day: nobody is mailed without end by people they do not know.
+  package static let recipient = RateLimitPolicy(
+    .recipient, quota: 2, window: 86_400, burst: 3)
+  /// What a mail provider takes from a new sender without complaint.
+  package static let mail = RateLimitPolicy(.mail, quota: 600, window: 3600, burst: 300)
 
   /// 1.5 MiB a minute, 2 MiB at once: the largest set of rules that a plan allows, of which there are 5,000 in a project,
   /// is some 1 MB, so two of them are replaced right away, and then one every 40 seconds. A larger change than a full bucket

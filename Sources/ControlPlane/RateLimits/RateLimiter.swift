@@ -13,6 +13,9 @@ package final class RateLimiter: Sendable {
   private let workspaces: BucketTable<UUID>
   private let addresses: BucketTable<UInt128>
   private let invitations: BucketTable<UUID>
+  private let inviters: BucketTable<UUID>
+  private let recipients: BucketTable<UUID>
+  private let mails: BucketTable<UUID>
   private let appends: BucketTable<UUID>
   let streams = StreamLimits()
 
@@ -21,13 +24,16 @@ package final class RateLimiter: Sendable {
   package init(
     isEnabled: Bool = true, principal: RateLimitPolicy = .principal,
     workspace: RateLimitPolicy = .workspace, address: RateLimitPolicy = .address,
-    invitation: RateLimitPolicy = .invitation, append: RateLimitPolicy = .append,
+    invitation: RateLimitPolicy = .invitation, inviter: RateLimitPolicy = .inviter,
+    recipient: RateLimitPolicy = .recipient, mail: RateLimitPolicy = .mail,
+    append: RateLimitPolicy = .append,
     capacity: Int = 100_000,
     origin: ContinuousClock.Instant = .now
   ) {
     precondition(
       principal.kind == .principal && workspace.kind == .workspace && address.kind == .address
-        && invitation.kind == .invitation && append.kind == .append,
+        && invitation.kind == .invitation && inviter.kind == .inviter
+        && recipient.kind == .recipient && mail.kind == .mail && append.kind == .append,
       "a policy of another kind")
     self.isEnabled = isEnabled
     self.origin = origin
@@ -35,6 +41,9 @@ package final class RateLimiter: Sendable {
     workspaces = BucketTable(workspace, capacity: capacity, at: 0)
     addresses = BucketTable(address, capacity: capacity, at: 0)
     invitations = BucketTable(invitation, capacity: capacity, at: 0)
+    inviters = BucketTable(inviter, capacity: capacity, at: 0)
+    recipients = BucketTable(recipient, capacity: capacity, at: 0)
+    mails = BucketTable(mail, capacity: capacity, at: 0)
     appends = BucketTable(append, capacity: capacity, at: 0)
   }
 
@@ -45,6 +54,9 @@ package final class RateLimiter: Sendable {
     case .workspace: workspaces.policy
     case .address: addresses.policy
     case .invitation: invitations.policy
+    case .inviter: inviters.policy
+    case .recipient: recipients.policy
+    case .mail: mails.policy
     case .append: appends.policy
     }
   }
@@ -56,6 +68,9 @@ package final class RateLimiter: Sendable {
     case .workspace: workspaces.count
     case .address: addresses.count
     case .invitation: invitations.count
+    case .inviter: inviters.count
+    case .recipient: recipients.count
+    case .mail: mails.count
     case .append: appends.count
     }
   }
@@ -96,13 +111,29 @@ package final class RateLimiter: Sendable {
     return addresses.take(Self.key(address), at: time(now))
   }
 
-  /// Somebody is mailed an invitation to the workspace.
+  /// An invitation is about to be mailed: it counts for the workspace, for the user who sends it, for the address that
+  /// gets it, and for the process. A refusal by one of them takes nothing from the others.
+  ///
+  /// - Parameter recipient: stands for the address.
   package func invites(
-    to workspace: UUID, at now: ContinuousClock.Instant = .now
+    to workspace: UUID, by inviter: UUID, recipient: UUID,
+    at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
     guard isEnabled else { return nil }
-    return invitations.take(workspace, at: time(now))
+    let now = time(now)
+    let others = [(mails, Self.process), (recipients, recipient), (inviters, inviter)]
+    for (table, key) in others {
+      let decision = table.look(key, at: now)
+      guard decision.isAllowed else { return decision }
+    }
+    let decision = invitations.take(workspace, at: now)
+    guard decision.isAllowed else { return decision }
+    for (table, key) in others { _ = table.take(key, at: now) }
+    return decision
   }
+
+  /// The key of what is counted for the whole process.
+  private static let process = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
   /// So many bytes are about to be appended to the workspace's part of the log.
   package func appends(

@@ -5,9 +5,15 @@ package import Domain
 package struct TargetPolicy: Sendable {
   /// For development and tests: any address, and plain http.
   package let allowsPrivate: Bool
+  /// The ports that webhooks may be sent to: of https, and its usual alternative. Anything else could be some other service
+  /// that takes what looks like a command.
+  package let ports: Set<UInt16>
 
-  package init(allowsPrivate: Bool = false) {
+  package static let standardPorts: Set<UInt16> = [443, 8443]
+
+  package init(allowsPrivate: Bool = false, ports: Set<UInt16> = Self.standardPorts) {
     self.allowsPrivate = allowsPrivate
+    self.ports = ports
   }
 
   /// What is wrong with a URL as far as it tells itself. What its name leads to is known only when it is connected to.
@@ -26,6 +32,7 @@ package struct TargetPolicy: Sendable {
         }
       if isLocal { throw .target }
     }
+    guard ports.contains(url.port) else { throw .port }
   }
 
   /// Whether an address is of the internet, by the registries of special-purpose addresses (RFC 6890, as IANA keeps them).
@@ -56,6 +63,7 @@ package struct TargetPolicy: Sendable {
     (0x6440_0000, 10),  // carrier-grade NAT
     (0x7f00_0000, 8),  // loopback
     (0xa9fe_0000, 16),  // link-local, metadata services
+    (0xa83f_8110, 32),  // Azure's platform: metadata, DNS, health probes
     (0xac10_0000, 12),  // private
     (0xc000_0000, 24),  // protocol assignments
     (0xc000_0200, 24),  // documentation

@@ -89,8 +89,9 @@ enum WebhookCursorTable {
       """
       WITH seen AS ( \
       SELECT c.organization_id, c.endpoint_id, v.position, v.event_id, v.type, \
-      '*' = ANY(e.event_types) OR v.type = ANY(e.event_types) \
-      OR split_part(v.type, '.', 1) || '.*' = ANY(e.event_types) AS is_wanted \
+      v.type = ANY(\(EventTypeFilter.deliverableTypes)) AND ('*' = ANY(e.event_types) \
+      OR v.type = ANY(e.event_types) \
+      OR split_part(v.type, '.', 1) || '.*' = ANY(e.event_types)) AS is_wanted \
       FROM webhook_cursors AS c JOIN webhook_endpoints AS e USING (organization_id, endpoint_id) \
       CROSS JOIN LATERAL ( \
       SELECT position, event_id, type FROM events WHERE events.organization_id = c.organization_id \

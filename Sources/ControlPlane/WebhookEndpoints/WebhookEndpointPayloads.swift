@@ -44,8 +44,10 @@ extension PayloadReader {
     }
   }
 
-  fileprivate static let patternRule =
-    "must be *, a type of event that happens to organizations, or project.* for all of one subject"
+  fileprivate static let patternRule = """
+    must be *, a type of event that happens to organizations, or project.* for all of one subject; \
+    events about invitations and service tokens are not sent to webhooks: read them with GET …/events
+    """
 }
 
 /// The body of `POST …/webhook-endpoints`. Without `event_types` it wants all.

@@ -17,6 +17,8 @@ package struct WebhookURL: Hashable, Sendable {
     case malformed
     /// It is not https.
     case scheme
+    /// The port is not one that webhooks are sent to.
+    case port
     /// A name of this machine, or an address of a network that is not the internet.
     case target
 
@@ -24,6 +26,7 @@ package struct WebhookURL: Hashable, Sendable {
       switch self {
       case .malformed: "format"
       case .scheme: "scheme"
+      case .port: "port"
       case .target: "private-target"
       }
     }
@@ -33,6 +36,8 @@ package struct WebhookURL: Hashable, Sendable {
       case .malformed:
         "must be a URL like https://example.com/hooks, without user, fragment or spaces, in ASCII"
       case .scheme: "must begin with https://"
+      case .port:
+        "must have port 443 or 8443, or another one that the server allows webhooks to be sent to"
       case .target: "must not lead to this machine or to a private network"
       }
     }

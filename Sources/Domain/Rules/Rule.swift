@@ -65,7 +65,8 @@ package enum RuleEvent: Equatable, Sendable {
 
   static let payloadTypes: [any EventPayload.Type] = [Created.self, Changed.self, Deleted.self]
 
-  /// What the log calls the subjects of all events that change rules: the parts of their types before the first point.
+  /// What the log calls the subjects of all events that change rules, one by one or as a set: the parts of their types before
+  /// the first point.
   package static let subjects = Set(
     (payloadTypes + RuleSetEvent.payloadTypes).map { String($0.type.prefix { $0 != "." }) })
 

@@ -26,13 +26,21 @@ package struct EventTypeFilter: Equatable, Sendable, Codable {
     }
   }
 
-  /// Whether a pattern can ever match something that happens to a workspace.
+  /// Whether a pattern can ever match an event that a webhook may carry.
   package static func isKnown(_ pattern: String) -> Bool {
     let filter = EventTypeFilter([pattern])
-    return workspaceTypes.contains { filter.matches($0) }
+    return deliverableTypes.contains { filter.matches($0) }
   }
 
-  /// The types of what happens to workspaces, and not to people or to the platform.
-  package static let workspaceTypes: [String] = WorkspaceEvent.payloadTypes.map { $0.type }
-    .filter { !$0.hasPrefix("account.") && !$0.hasPrefix("gateway_token.") }
+  /// The types of events that a webhook may carry: those of workspaces that every role may read that may set up endpoints.
+  ///
+  /// Each of those roles can point any endpoint of the workspace at a server of its own, so who made an endpoint does not
+  /// matter: it tells no more than the least of them may read. A type that this program does not know is not sent.
+  package static let deliverableTypes: [String] = WorkspaceEvent.payloadTypes.map { $0.type }
+    .filter { type in
+      guard !type.hasPrefix("account."), !type.hasPrefix("gateway_token."),
+        let permission = WorkspaceEvent.permissionToRead(eventOfType: type)
+      else { return false }
+      return Permission.webhookWrite.roles.allSatisfy { $0.may(permission) }
+    }
 }

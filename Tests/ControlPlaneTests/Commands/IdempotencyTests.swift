@@ -86,6 +86,35 @@ import Testing
     #expect(third["location"] != first["location"])
   }
 
+  /// While somebody else holds the log's head all of them wait, and would come into one batch, where no reply is stored.
+  @Test func `of many with one key that wait together one is carried out`() async throws {
+    let plane = try await TestControlPlane.shared
+    let organization = try await plane.client.makeOrganization()
+    let key = ["Idempotency-Key": UUID().uuidString]
+    let body = #"{"name":"B","environment":"live"}"#
+    async let holding: Void = plane.database.withSession { session throws in
+      try session.executeScript(
+        "BEGIN; SELECT FROM event_log_head FOR UPDATE; SELECT pg_sleep(0.5); COMMIT",
+        deadline: .soon)
+    }
+    try await Task.sleep(for: .milliseconds(150))
+    // It takes the writer up; those that follow wait behind it.
+    async let first = plane.client.makeOrganization()
+    try await Task.sleep(for: .milliseconds(50))
+    let statuses = try await withThrowingTaskGroup { group in
+      for _ in 0..<8 {
+        group.addTask {
+          try await plane.client.post("\(organization)/projects", body, headers: key).status
+        }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    _ = try await (holding, first)
+    #expect(statuses.count { $0 == 201 } == 1, "\(statuses)")
+    #expect(statuses.count { $0 == 409 } == 7, "\(statuses)")
+    #expect(try await plane.client.all("\(organization)/projects").count == 1)
+  }
+
   @Test func `a refusal is not stored`() async throws {
     let client = try await TestControlPlane.shared.client
     let path = try await client.makeOrganization()

@@ -52,6 +52,7 @@ struct LiveServer {
       return Reply.json(
         Array(#"{"name":"\#(name ?? "")"}"#.utf8), .created, location: "/v1/things/1", position: 9)
     }
+    router.get("/v1/regions") { _, _ in Reply.json(Array("{}".utf8)) }
     router.patch("/v1/things/{thing}") { _, _ in Reply.noContent() }
     router.post("/v1/things/{thing}:rotate") { _, _ in Reply.noContent(position: 3) }
     router.get("/v1/broken") { _, _ -> Reply in throw Unforeseen() }

@@ -178,9 +178,34 @@ import Testing
       #expect(limiter.check(principal: UUID(), workspace: UUID()) == nil)
       #expect(limiter.admitsAttempt(address: "192.0.2.1") == nil)
       #expect(limiter.failedAttempt(address: "192.0.2.1") == nil)
-      #expect(limiter.invites(to: UUID()) == nil)
+      #expect(limiter.invites(to: UUID(), by: UUID(), recipient: UUID()) == nil)
       #expect(limiter.appends(1_000_000, to: UUID()) == nil)
     }
     #expect(RateLimitPolicy.Kind.allCases.allSatisfy { limiter.bucketCount($0) == 0 })
+  }
+
+  // MARK: Invitation mail
+
+  @Test func `invitations are counted for the workspace, the inviter, the address and the process`()
+  {
+    let limiter = RateLimiter(
+      invitation: RateLimitPolicy(.invitation, quota: 1, window: 3600, burst: 4),
+      inviter: RateLimitPolicy(.inviter, quota: 1, window: 3600, burst: 5),
+      recipient: RateLimitPolicy(.recipient, quota: 1, window: 3600, burst: 2),
+      mail: RateLimitPolicy(.mail, quota: 1, window: 3600, burst: 8))
+    func invite(_ workspace: UUID, _ inviter: UUID, _ recipient: UUID) -> RateLimitPolicy.Kind? {
+      let decision = limiter.invites(to: workspace, by: inviter, recipient: recipient)
+      return decision.flatMap { $0.isAllowed ? nil : $0.policy.kind }
+    }
+    let (first, second, third) = (UUID(), UUID(), UUID())
+    let (ada, ben, eve) = (UUID(), UUID(), UUID())
+    #expect(invite(first, ada, eve) == nil)
+    #expect(invite(second, ada, eve) == nil)
+    #expect(invite(third, ben, eve) == .recipient, "whichever workspace it comes from")
+    for _ in 0..<3 { #expect(invite(first, ada, UUID()) == nil) }
+    #expect(invite(second, ada, UUID()) == .inviter, "of whichever workspace")
+    #expect(invite(first, ben, UUID()) == .invitation)
+    for _ in 0..<3 { #expect(invite(UUID(), UUID(), UUID()) == nil) }
+    #expect(invite(UUID(), UUID(), UUID()) == .mail)
   }
 }

@@ -96,4 +96,22 @@ import Testing
     #expect(try WebhookURL(text).text == kept)
     #expect(try WebhookURL(kept).text == kept)
   }
+
+  @Test func `only the ports of https are called, unless others are allowed`() throws {
+    for (text, isAllowed) in [
+      ("https://example.com/", true), ("https://example.com:8443/", true),
+      ("https://example.com:22/", false), ("https://example.com:6379/x", false),
+      ("https://1.2.3.4:80/", false), ("https://example.com:9443/", false),
+    ] {
+      let url = try WebhookURL(text)
+      let isTaken = (try? TargetPolicy().check(url)) != nil
+      #expect(isTaken == isAllowed, "\(text)")
+    }
+    try TargetPolicy(ports: [9443]).check(WebhookURL("https://example.com:9443/"))
+    #expect(throws: WebhookURL.Refusal.port) {
+      try TargetPolicy(ports: [9443]).check(WebhookURL("https://example.com/"))
+    }
+    #expect(!TargetPolicy().allows(try #require(IPAddress("168.63.129.16"))))
+    #expect(TargetPolicy().allows(try #require(IPAddress("168.63.129.17"))))
+  }
 }

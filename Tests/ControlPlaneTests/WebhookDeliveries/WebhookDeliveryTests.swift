@@ -20,7 +20,10 @@ import Testing
   {
     let receiver = try await WebhookReceiver.start()
     let names = ChangingNames([["127.0.0.1"], ["10.0.0.1", "::1"], ["169.254.169.254"]])
-    try await TestControlPlane.with({ $0.webhooks.resolver = names }) { planes in
+    try await TestControlPlane.with({
+      $0.webhooks.resolver = names
+      $0.webhooks.targets = TargetPolicy(ports: [UInt16(receiver.port)])
+    }) { planes in
       let client = planes[0].client
       let endpoint = try await client.makeWebhookEndpoint(
         "https://hooks.example.com:\(receiver.port)/")
@@ -52,6 +55,50 @@ import Testing
       }
       #expect(there.count == 3)
       #expect(here.count == 1)
+    }
+  }
+
+  /// A developer may set up endpoints, and may not read about invitations and service tokens.
+  @Test func `events about invitations and service tokens, and secrets, reach no endpoint`()
+    async throws
+  {
+    try await TestControlPlane.withOpenWebhooks { planes in
+      let client = planes[0].client
+      let receiver = try await WebhookReceiver.start()
+      let endpoint = try await client.makeWebhookEndpoint(receiver.url())
+      let organization = endpoint.organization
+      let end = Timestamp.now.advanced(by: 86_400_000_000).rfc3339
+      let token = try await client.post(
+        "\(organization)/service-tokens",
+        #"{"name":"CI","role":"viewer","expires_at":"\#(end)"}"#)
+      #expect(token.status == 201, "\(token.text)")
+      let invitation = try await client.post(
+        "\(organization)/invitations", #"{"email":"new@example.com","role":"viewer"}"#)
+      #expect(invitation.status == 201, "\(invitation.text)")
+      let project = try await client.makeProject(in: organization)
+      _ = try await client.put("\(project)/provider-keys/openai", #"{"key":"sk-webhooks-0123"}"#)
+      let key = try await client.post("\(project)/api-keys", #"{"name":"Web"}"#)
+      #expect(key.status == 201, "\(key.text)")
+      // Deliveries come in the order of the log, so those before the key's were made before it.
+      #expect(
+        try await receiver.wait { messages in
+          messages.contains { $0.text.contains("api_key.created") }
+        })
+      let messages = try receiver.messages.map { try JSONValue.parse($0.body) }
+      let types = Set(messages.compactMap { $0["type"]?.string })
+      #expect(types.isSuperset(of: ["project.created", "provider_key.set", "api_key.created"]))
+      let hidden = types.filter { $0.hasPrefix("invitation.") || $0.hasPrefix("service_token.") }
+      #expect(hidden.isEmpty)
+      for payload in messages.compactMap({ $0["data"]?["payload"]?.object }) {
+        let text = String(decoding: JSONValue.object(payload).canonicalBytes(), as: UTF8.self)
+        for word in ["hash", "sealed", "envelope"] { #expect(!text.contains(word), "\(text)") }
+      }
+      let deliveries = try await client.all("\(endpoint.path)/deliveries")
+      #expect(
+        !deliveries.contains { delivery in
+          let type = delivery["event_type"]?.string ?? ""
+          return type.hasPrefix("invitation.") || type.hasPrefix("service_token.")
+        })
     }
   }
 
@@ -116,7 +163,7 @@ import Testing
         .reply(200, body: Array("thanks\u{0}\u{1}ä".utf8) + [0xFF])
       }
       let endpoint = try await client.makeWebhookEndpoint(receiver.url("/a?b=c"))
-      _ = try await client.makeProject(in: endpoint.organization, "Zürich \\\"🚂\\\" \\u2028")
+      _ = try await client.makeProject(in: endpoint.organization, "Zürich \\\"🚂\\\" é")
       #expect(try await receiver.wait { !$0.isEmpty })
       let message = try #require(receiver.messages.first { $0.text.contains("project.created") })
       #expect(message.path == "/a?b=c")

@@ -56,6 +56,28 @@ import Testing
     }
   }
 
+  @Test func `the former secret signs until its overlap is over, and not a delivery more`()
+    async throws
+  {
+    try await TestControlPlane.withOpenWebhooks { planes in
+      let client = planes[0].client
+      let receiver = try await WebhookReceiver.start()
+      let endpoint = try await client.makeWebhookEndpoint(receiver.url(), types: ["project.*"])
+      let rotated = try await client.post(
+        "\(endpoint.path):rotate-secret", #"{"overlap_seconds":3}"#)
+      #expect(rotated.status == 200, "\(rotated.text)")
+      _ = try await client.makeProject(in: endpoint.organization, "Both")
+      #expect(try await receiver.wait { $0.count == 1 })
+      try await Task.sleep(for: .milliseconds(3100))
+      _ = try await client.makeProject(in: endpoint.organization, "One")
+      #expect(try await receiver.wait { $0.count == 2 })
+      let signatures = receiver.messages.map {
+        ($0["webhook-signature"] ?? "").split(separator: " ").count
+      }
+      #expect(signatures == [2, 1])
+    }
+  }
+
   /// What `ops/verify_webhook.py` says; nil when it refuses.
   private static func verified(
     _ message: WebhookReceiver.Message, by secret: String

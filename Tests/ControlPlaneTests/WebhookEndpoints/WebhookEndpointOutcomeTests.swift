@@ -34,6 +34,8 @@ import Testing
     for body in [
       #"{"url":"https://example.com/","event_types":[]}"#,
       #"{"url":"https://example.com/","event_types":["account.erased"]}"#,
+      #"{"url":"https://example.com/","event_types":["project.*","invitation.*"]}"#,
+      #"{"url":"https://example.com/","event_types":["service_token.created"]}"#,
       #"{"url":null}"#, "{}", "[]",
     ] {
       #expect(try await client.post(endpoints, body).status == 422, "\(body)")
@@ -63,7 +65,8 @@ import Testing
     #expect(try await client.patch(endpoint, "{}", ifMatch: #""2""#).status == 412)
     for body in [
       #"{"url":"https://192.168.0.1/"}"#, #"{"url":null}"#, #"{"event_types":null}"#,
-      #"{"event_types":["x"]}"#,
+      #"{"event_types":["x"]}"#, #"{"event_types":["service_token.*"]}"#,
+      #"{"event_types":["invitation.created"]}"#,
     ] {
       #expect(try await client.patch(endpoint, body).status == 422, "\(body)")
     }

@@ -164,6 +164,24 @@ import Testing
     #expect(EventTypeFilter(["member.added", pattern]).matches(type) == matches)
   }
 
+  /// A developer may point an endpoint anywhere, so it tells nothing that a developer may not read.
+  @Test func `webhooks carry what every role may read that may set up endpoints`() throws {
+    for type in WorkspaceEvent.payloadTypes.map({ $0.type }) {
+      let permission = try #require(WorkspaceEvent.permissionToRead(eventOfType: type))
+      let subject = type.prefix { $0 != "." }
+      let isOfWorkspaces = subject != "account" && subject != "gateway_token"
+      #expect(
+        EventTypeFilter.deliverableTypes.contains(type)
+          == (isOfWorkspaces && Role.developer.may(permission)), "\(type)")
+    }
+    for pattern in [
+      "invitation.*", "invitation.created", "service_token.*", "service_token.revoked",
+    ] {
+      #expect(!EventTypeFilter.isKnown(pattern), "\(pattern)")
+    }
+    #expect(EventTypeFilter.deliverableTypes.contains("project.created"))
+  }
+
   @Test func `known are the types of what happens to workspaces, and no others`() {
     for pattern in ["*", "project.*", "webhook_endpoint.disabled", "organization.plan_changed"] {
       #expect(EventTypeFilter.isKnown(pattern))
