@@ -77,6 +77,22 @@ import Testing
     }
   }
 
+  @Test func `what is decided follows a replaced set at once`() async throws {
+    let client = try await TestControlPlane.shared.client
+    let project = try await client.makeProject(in: client.makeOrganization())
+    for effect in ["deny", "allow", "deny"] {
+      _ = try await client.put(
+        "\(project)/rules",
+        #"{"rules":[{"provider":"openai","model":"m1","effect":"\#(effect)"}]}"#,
+        headers: ["If-Match": "*"])
+      let decision = try await client.post(
+        "\(project)/rules:evaluate", #"{"provider":"openai","model":"m1"}"#)
+      #expect(
+        try decision.json["decision"]?.string == (effect == "deny" ? "block" : "allow"),
+        "\(decision.text)")
+    }
+  }
+
   @Test func `with a key, the first reply is replayed; without a difference, nothing happens`()
     async throws
   {
