@@ -669,6 +669,7 @@ ALTER TABLE ONLY public.users FORCE ROW LEVEL SECURITY;
 CREATE TABLE public.webhook_cursors (
     organization_id uuid NOT NULL,
     endpoint_id uuid NOT NULL,
+    owner_id uuid NOT NULL,
     "position" bigint NOT NULL,
     start_version bigint NOT NULL,
     due_at timestamp with time zone,
@@ -950,6 +951,8 @@ CREATE INDEX usage_reports_recorded ON public.usage_reports USING btree (recorde
 CREATE INDEX users_erased_identity ON public.users USING btree (identity_hash) WHERE (erased_at IS NOT NULL);
 
 CREATE INDEX webhook_cursors_due_at ON public.webhook_cursors USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX webhook_cursors_leased ON public.webhook_cursors USING btree (lease_until) WHERE (lease_until IS NOT NULL);
 
 CREATE INDEX webhook_deliveries_finished ON public.webhook_deliveries USING btree (finished_at) WHERE (status <> 'pending'::text);
 

@@ -136,6 +136,56 @@ extension FaultTests {
       }
     }
 
+    /// FAULTS.md row 24.
+    @Test func `one user's many endpoints that hang, made anew again and again, delay no other's`()
+      async throws
+    {
+      let settings = Self.settings.merging(["SIGNALBOX_DEV_IDENTITY": "1"]) { $1 }
+      try await FaultRun.with(settings) { run in
+        let client = TestClient(run.server)
+        let (good, hanging) = (
+          try await WebhookReceiver.start(), try await WebhookReceiver.start { _ in .hang }
+        )
+        let organization = try await client.makeOrganization()
+        _ = try await Self.makeEndpoint(client, organization, good.url("/good"))
+        _ = try await Self.latencies(client, organization, good, 50)
+        let without = try await Self.latencies(client, organization, good, 300)
+
+        let signedIn = try await client.post(
+          "/v1/dev/tokens", #"{"email":"hanging@example.com","name":"Hanging"}"#)
+        let user = client.with(token: try #require(signedIn.json["token"]?.string))
+        // More endpoints than there are places for all of them.
+        var workspaces: [String] = []
+        for _ in 0..<15 { workspaces.append(try await user.makeOrganization()) }
+        let ends = ContinuousClock.now + max(.seconds(4), FaultRun.load())
+        let attack = Task { [workspaces] in
+          while ContinuousClock.now < ends {
+            for workspace in workspaces {
+              var made: [String] = []
+              for number in 0..<18 {
+                made.append(
+                  try await Self.makeEndpoint(user, workspace, hanging.url("/\(number)")))
+              }
+              _ = try await user.makeProject(in: workspace)
+              try await Task.sleep(for: .milliseconds(50))
+              for path in made {
+                _ = try await user.send("DELETE", path, headers: ["If-Match": "*"])
+              }
+            }
+          }
+        }
+        #expect(try await hanging.wait { $0.count >= 8 }, run.hint)
+        let with = try await Self.latencies(client, organization, good, 300)
+        try await attack.value
+        let (p50, p99) = (without[150], without[297])
+        print(
+          "p50 \(p50) → \(with[150]), p99 \(p99) → \(with[297]) beside one user's endpoints that hang"
+        )
+        // The machine is busy with what the hostile user does, too.
+        #expect(with[297] <= max(p99 * 1.5, p99 + .milliseconds(150)), run.hint)
+      }
+    }
+
     /// How long each of so many events takes from the reply that it happened to its receiver, the shortest first.
     private static func latencies(
       _ client: TestClient, _ organization: String, _ receiver: WebhookReceiver, _ count: Int

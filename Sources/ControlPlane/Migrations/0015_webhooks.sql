@@ -32,13 +32,15 @@ CREATE TABLE webhook_endpoints (
 CREATE TABLE webhook_cursors (
   organization_id uuid NOT NULL,
   endpoint_id uuid NOT NULL,
+  -- Whose share of all sending it takes: the workspace's first owner when the row was made.
+  owner_id uuid NOT NULL,
   -- There is a delivery for every event up to here that the endpoint wants.
   position bigint NOT NULL,
   -- The newest start that was followed.
   start_version bigint NOT NULL,
   -- When there may be something to send; null when nothing is waiting.
   due_at timestamptz,
-  -- How many attempts have failed since the last that did not.
+  -- How many attempts have failed since the last that did not. An endpoint that never answered begins as if one had.
   failures integer NOT NULL,
   -- Who is sending, and until when nobody else may.
   lease_id uuid,
@@ -46,6 +48,7 @@ CREATE TABLE webhook_cursors (
   PRIMARY KEY (organization_id, endpoint_id)
 );
 CREATE INDEX webhook_cursors_due_at ON webhook_cursors (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX webhook_cursors_leased ON webhook_cursors (lease_until) WHERE lease_until IS NOT NULL;
 
 CREATE TABLE webhook_deliveries (
   organization_id uuid NOT NULL,

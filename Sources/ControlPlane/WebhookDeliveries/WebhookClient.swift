@@ -24,6 +24,14 @@ package struct WebhookAnswer: Sendable, Equatable {
   package let status: Int
   /// At most the first KiB of the body, as it came.
   package let excerpt: [UInt8]
+  /// The value of `Retry-After`, as it came.
+  package let retryAfter: String?
+
+  package init(status: Int, excerpt: [UInt8], retryAfter: String? = nil) {
+    self.status = status
+    self.excerpt = excerpt
+    self.retryAfter = retryAfter
+  }
 }
 
 /// Why nothing was answered. The texts are shown to members.

@@ -152,7 +152,9 @@ final class WebhookExchangeHandler: ChannelDuplexHandler {
     self.exchange = nil
     exchange.promise.succeed(
       .init(
-        answer: WebhookAnswer(status: Int(head.status.code), excerpt: excerpt),
+        answer: WebhookAnswer(
+          status: Int(head.status.code), excerpt: excerpt,
+          retryAfter: head.headers.first(name: "retry-after")),
         isReusable: isReusable))
     if !isReusable { context.close(promise: nil) }
   }

@@ -7,6 +7,7 @@ import Postgres
 struct WebhookCursorRow {
   let organizationID: OrganizationID
   let endpointID: WebhookEndpointID
+  let ownerID: UUID
   let position: Int64
   let startVersion: Int64
   let dueAt: Timestamp?
@@ -23,6 +24,7 @@ enum WebhookCursorTable {
     [
       .key("organization_id") { $0.organizationID.uuid },
       .key("endpoint_id") { $0.endpointID.uuid },
+      .value("owner_id") { $0.ownerID },
       .value("position") { $0.position },
       .value("start_version") { $0.startVersion },
       .value("due_at") { $0.dueAt.map(TimestampTZ.init) },
@@ -30,6 +32,13 @@ enum WebhookCursorTable {
       .value("lease_id") { $0.leaseID },
       .value("lease_until") { $0.leaseUntil.map(TimestampTZ.init) },
     ])
+
+  /// The first owner of an endpoint's workspace: all workspaces of one user have one share of what is sent at a time.
+  private static let owner: Query = """
+    coalesce((SELECT m.user_id FROM memberships AS m \
+    WHERE m.organization_id = e.organization_id AND m.role = 'owner' \
+    ORDER BY m.user_id LIMIT 1), e.organization_id)
+    """
 
   /// How many events of a workspace are looked at in one step.
   static let pageSize: Int64 = 500
@@ -60,8 +69,9 @@ enum WebhookCursorTable {
     [
       "BEGIN",
       """
-      INSERT INTO webhook_cursors (organization_id, endpoint_id, position, start_version, failures) \
-      SELECT organization_id, endpoint_id, 0, 0, 0 FROM webhook_endpoints AS e \
+      INSERT INTO webhook_cursors \
+      (organization_id, endpoint_id, owner_id, position, start_version, failures) \
+      SELECT organization_id, endpoint_id, \(fragment: owner), 0, 0, 1 FROM webhook_endpoints AS e \
       WHERE organization_id = ANY(\(organizations)) AND NOT EXISTS (SELECT FROM webhook_cursors AS c \
       WHERE c.organization_id = e.organization_id AND c.endpoint_id = e.endpoint_id) \
       ORDER BY organization_id, endpoint_id ON CONFLICT DO NOTHING
@@ -135,8 +145,11 @@ enum WebhookCursorTable {
     return [
       "BEGIN",
       """
-      INSERT INTO webhook_cursors (organization_id, endpoint_id, position, start_version, failures) \
-      VALUES (\(organization.uuid), \(endpoint.uuid), 0, 0, 0) ON CONFLICT DO NOTHING
+      INSERT INTO webhook_cursors \
+      (organization_id, endpoint_id, owner_id, position, start_version, failures) \
+      SELECT organization_id, endpoint_id, \(fragment: owner), 0, 0, 1 FROM webhook_endpoints AS e \
+      WHERE organization_id = \(organization.uuid) AND endpoint_id = \(endpoint.uuid) \
+      ON CONFLICT DO NOTHING
       """,
       lock(endpoint, in: organization),
       """

@@ -48,12 +48,19 @@ package enum WebhookSchedule {
     .seconds(50_400), .seconds(72_000), .seconds(86_400),
   ]
 
+  /// The longest that a receiver can have us wait.
+  private static let maxWait: Duration = .seconds(86_400)
+
   /// How long to wait after so many attempts, a tenth more or less, so that those who failed together do not come back together;
   /// nil when there is to be no other.
+  ///
+  /// - Parameter retryAfter: what the receiver asked for (RFC 9110, section 10.2.3). Seconds count when they are more than the
+  ///   schedule says, up to a day; a date is not looked at.
   package static func delay(
-    afterAttempts attempts: Int, random: Double = .random(in: -0.1...0.1)
+    afterAttempts attempts: Int, retryAfter: String? = nil, random: Double = .random(in: -0.1...0.1)
   ) -> Duration? {
     guard delays.indices.contains(attempts - 1) else { return nil }
-    return delays[attempts - 1] * (1 + random)
+    let wanted = retryAfter.flatMap { UInt32($0) }.map { min(Duration.seconds($0), maxWait) }
+    return max(delays[attempts - 1] * (1 + random), wanted ?? .zero)
   }
 }

@@ -15,25 +15,60 @@ struct WebhookLease: Hashable, Sendable {
   let organizationID: OrganizationID
   let endpointID: WebhookEndpointID
 
-  /// Rows of endpoints that are due and are leased from now on, for as many as there may be.
+  /// How many endpoints of one workspace, and of all workspaces of one owner, are sent to at once: no user's endpoints take the
+  /// places of all others, however many there are and however long each takes.
+  struct Shares: Sendable {
+    static let healthy = Shares(workspace: 16, owner: 64)
+    /// Of those whose last attempt failed, or that never answered.
+    static let failing = Shares(workspace: 8, owner: 32)
+
+    let workspace: Int64
+    let owner: Int64
+  }
+
+  /// Of how many that are due the next are chosen.
+  private static let considered: Int64 = 2000
+
+  /// Rows of endpoints that are due and are leased from now on, for as many as there may be: owners take turns, and so do
+  /// the workspaces of an owner.
   ///
   /// A lease that ends much later than one that is made now is one of before a clock was set back. Not one that ends a little
   /// later: it may have been made since this transaction began, whose time `now()` is.
   ///
   /// - Parameter failing: whether of those whose last attempt failed, or of the others.
   static func claim(_ id: UUID, failing: Bool, limit: Int64) -> Query {
-    """
-    WITH due AS ( \
-    SELECT organization_id, endpoint_id FROM webhook_cursors \
-    WHERE due_at <= now() AND (failures > 0) = \(failing) \
-    AND (lease_until IS NULL OR lease_until < now() \
-    OR lease_until > now() + make_interval(secs => \(2 * seconds))) \
-    ORDER BY due_at LIMIT \(limit) FOR UPDATE SKIP LOCKED) \
-    UPDATE webhook_cursors AS c \
-    SET lease_id = \(id), lease_until = now() + make_interval(secs => \(seconds)) FROM due \
-    WHERE c.organization_id = due.organization_id AND c.endpoint_id = due.endpoint_id \
-    RETURNING c.organization_id, c.endpoint_id
-    """
+    let shares = failing ? Shares.failing : .healthy
+    let isFree: Query = """
+      (lease_until IS NULL OR lease_until < now() \
+      OR lease_until > now() + make_interval(secs => \(2 * seconds)))
+      """
+    return """
+      WITH leased AS (SELECT organization_id, owner_id FROM webhook_cursors \
+      WHERE lease_until > now() AND (failures > 0) = \(failing)), \
+      of_workspace AS (SELECT organization_id, count(*) AS taken FROM leased GROUP BY organization_id), \
+      of_owner AS (SELECT owner_id, count(*) AS taken FROM leased GROUP BY owner_id), \
+      waiting AS (SELECT c.organization_id, c.endpoint_id, c.owner_id, c.due_at, \
+      coalesce(w.taken, 0) AS of_workspace, coalesce(o.taken, 0) AS of_owner \
+      FROM webhook_cursors AS c LEFT JOIN of_workspace AS w USING (organization_id) \
+      LEFT JOIN of_owner AS o USING (owner_id) \
+      WHERE c.due_at <= now() AND (c.failures > 0) = \(failing) AND \(fragment: isFree) \
+      AND coalesce(w.taken, 0) < \(shares.workspace) AND coalesce(o.taken, 0) < \(shares.owner) \
+      ORDER BY c.due_at LIMIT \(considered)), \
+      workspaces AS (SELECT *, of_workspace \
+      + row_number() OVER (PARTITION BY organization_id ORDER BY due_at) AS turn FROM waiting), \
+      owners AS (SELECT *, of_owner \
+      + row_number() OVER (PARTITION BY owner_id ORDER BY turn, due_at) AS owner_turn \
+      FROM workspaces WHERE turn <= \(shares.workspace)), \
+      chosen AS (SELECT organization_id, endpoint_id FROM owners \
+      WHERE owner_turn <= \(shares.owner) ORDER BY owner_turn, due_at LIMIT \(limit)), \
+      due AS (SELECT organization_id, endpoint_id FROM webhook_cursors AS c \
+      JOIN chosen USING (organization_id, endpoint_id) WHERE \(fragment: isFree) \
+      FOR UPDATE OF c SKIP LOCKED) \
+      UPDATE webhook_cursors AS c \
+      SET lease_id = \(id), lease_until = now() + make_interval(secs => \(seconds)) FROM due \
+      WHERE c.organization_id = due.organization_id AND c.endpoint_id = due.endpoint_id \
+      RETURNING c.organization_id, c.endpoint_id
+      """
   }
 
   init(id: UUID, _ row: Row) throws(PostgresError) {

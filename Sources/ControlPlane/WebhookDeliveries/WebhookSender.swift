@@ -26,10 +26,12 @@ struct WebhookSender: Sendable {
     var status: Int?
     var excerpt: String?
     var failure: String?
+    var retryAfter: String?
     do {
       let request = try request(job, event, lease, at: time)
       let answer = try await client.send(request, over: &connection)
       status = answer.status
+      retryAfter = answer.retryAfter
       excerpt = Self.text(answer.excerpt)
       if !(200..<300).contains(answer.status) { failure = "the status is not 2xx" }
     } catch WebhookFailure.cancelled {
@@ -48,7 +50,8 @@ struct WebhookSender: Sendable {
       result: .init(
         at: time, responseStatus: status, responseExcerpt: excerpt, failure: failure,
         duration: Int64((ContinuousClock.now - start) / .milliseconds(1))),
-      retryIn: failure == nil || isFinal ? nil : WebhookSchedule.delay(afterAttempts: attempts))
+      retryIn: failure == nil || isFinal
+        ? nil : WebhookSchedule.delay(afterAttempts: attempts, retryAfter: retryAfter))
   }
 
   private func request(

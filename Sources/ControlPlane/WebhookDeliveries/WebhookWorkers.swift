@@ -6,7 +6,8 @@ import ServiceLifecycle
 import Synchronization
 
 /// Sends what is due, on every replica. An endpoint is leased for as long as there is something to send to it, and is sent one
-/// thing at a time, so one that hangs takes one place of many; those whose last attempt failed take half of them at most.
+/// thing at a time, so one that hangs takes one place of many; those whose last attempt failed, or that never answered, take half
+/// of them at most, and each workspace and each owner has a share (``WebhookLease/Shares``).
 final class WebhookWorkers: Service {
   /// Attempts that are under way at once. None of them has a thread.
   static let mostEndpoints = 256

@@ -453,6 +453,17 @@ import Testing
       }
     }
     #expect(WebhookSchedule.delay(afterAttempts: 10) == nil)
+    // What the receiver asks for counts when it is later, within a day, and adds no attempt.
+    for (wanted, seconds) in [
+      ("60", 60), ("3", 5), ("0", 5), ("86400", 86_400), ("4294967295", 86_400),
+      ("99999999999999999999", 5), ("-1", 5), ("soon", 5), ("", 5),
+      ("Wed, 21 Oct 2026 07:28:00 GMT", 5),
+    ] as [(String, Int64)] {
+      #expect(
+        WebhookSchedule.delay(afterAttempts: 1, retryAfter: wanted, random: 0)
+          == .seconds(seconds), "\(wanted)")
+    }
+    #expect(WebhookSchedule.delay(afterAttempts: 10, retryAfter: "60") == nil)
   }
 }
 
