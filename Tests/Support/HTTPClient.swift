@@ -7,7 +7,16 @@ import Synchronization
 /// many as there are requests at once.
 package final class HTTPClient: Sendable {
   package let port: Int
-  private let idle = Mutex<[any Channel]>([])
+  private struct Idle {
+    let channel: any Channel
+    let since = ContinuousClock.now
+  }
+
+  /// The server closes a connection that is idle for 30 s, and one that is about to be closed must not be used: on a busy machine a
+  /// request can cross the close.
+  private static let maxIdle: Duration = .seconds(10)
+
+  private let idle = Mutex<[Idle]>([])
 
   package init(port: Int) {
     self.port = port
@@ -27,21 +36,23 @@ package final class HTTPClient: Sendable {
     let promise = channel.eventLoop.makePromise(of: HTTPReply.self)
     channel.writeAndFlush(HTTPExchange(head: head, body: body, promise: promise), promise: nil)
     let reply = try await promise.futureResult.get()
-    if channel.isActive, reply["connection"] != "close" { idle.withLock { $0.append(channel) } }
+    if channel.isActive, reply["connection"] != "close" { idle.withLock { $0.append(Idle(channel: channel)) } }
     return reply
   }
 
   package func close() async throws {
-    let channels = idle.withLock { channels in
-      defer { channels = [] }
-      return channels
+    let kept = idle.withLock { kept in
+      defer { kept = [] }
+      return kept
     }
-    for channel in channels where channel.isActive { try await channel.close() }
+    for one in kept where one.channel.isActive { try await one.channel.close() }
   }
 
   private func connection() async throws -> any Channel {
-    while let channel = idle.withLock({ $0.popLast() }) {
-      if channel.isActive { return channel }
+    while let kept = idle.withLock({ $0.popLast() }) {
+      guard kept.channel.isActive else { continue }
+      if ContinuousClock.now - kept.since < Self.maxIdle { return kept.channel }
+      kept.channel.close(promise: nil)
     }
     return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .channelOption(.socketOption(.tcp_nodelay), value: 1)
