@@ -12,8 +12,8 @@ package final class HTTPClient: Sendable {
     let since = ContinuousClock.now
   }
 
-  /// The server closes a connection that is idle for 30 s, and one that is about to be closed must not be used: on a busy machine a
-  /// request can cross the close.
+  /// The server closes a connection that is idle for 30 s. On a busy machine a request can cross the close, so a connection
+  /// that has rested for long is not used again.
   private static let maxIdle: Duration = .seconds(10)
 
   private let idle = Mutex<[Idle]>([])
@@ -36,7 +36,9 @@ package final class HTTPClient: Sendable {
     let promise = channel.eventLoop.makePromise(of: HTTPReply.self)
     channel.writeAndFlush(HTTPExchange(head: head, body: body, promise: promise), promise: nil)
     let reply = try await promise.futureResult.get()
-    if channel.isActive, reply["connection"] != "close" { idle.withLock { $0.append(Idle(channel: channel)) } }
+    if channel.isActive, reply["connection"] != "close" {
+      idle.withLock { $0.append(Idle(channel: channel)) }
+    }
     return reply
   }
 

@@ -20,6 +20,11 @@ import Testing
     return try await client.send(request(url, body), over: &connection)
   }
 
+  /// Allows nothing but the internet, on the receiver's port.
+  private static func strict(_ receiver: WebhookReceiver) -> TargetPolicy {
+    TargetPolicy(ports: [UInt16(clamping: receiver.port)])
+  }
+
   // MARK: Refused
 
   /// A name that led to the internet when it was looked at leads to this machine when it is connected to.
@@ -28,7 +33,7 @@ import Testing
   {
     let receiver = try await WebhookReceiver.start()
     let names = ChangingNames([["203.0.113.1"], ["127.0.0.1"], ["169.254.169.254", "10.1.1.1"]])
-    let client = WebhookClient(policy: TargetPolicy(), resolver: names)
+    let client = WebhookClient(policy: Self.strict(receiver), resolver: names)
     for _ in 0..<3 {
       await #expect(throws: WebhookFailure.targetRefused) {
         try await Self.send(client, "https://rebound.example.com:\(receiver.port)/")
@@ -42,7 +47,7 @@ import Testing
     let receiver = try await WebhookReceiver.start()
     // 192.0.2.0/24 leads nowhere, but is not allowed either: what is left has to be tried, and nothing else.
     let names = ChangingNames([["127.0.0.1", "192.0.2.1", "::1"]])
-    let client = WebhookClient(policy: TargetPolicy(), resolver: names)
+    let client = WebhookClient(policy: Self.strict(receiver), resolver: names)
     await #expect(throws: WebhookFailure.targetRefused) {
       try await Self.send(client, "https://both.example.com:\(receiver.port)/")
     }
@@ -52,7 +57,7 @@ import Testing
   @Test(arguments: ["127.0.0.1", "[::1]", "localhost", "[::ffff:127.0.0.1]"])
   func `this machine is refused whatever it is called`(host: String) async throws {
     let receiver = try await WebhookReceiver.start()
-    let client = WebhookClient(policy: TargetPolicy())
+    let client = WebhookClient(policy: Self.strict(receiver))
     await #expect(throws: WebhookFailure.targetRefused) {
       try await Self.send(client, "https://\(host):\(receiver.port)/")
     }
