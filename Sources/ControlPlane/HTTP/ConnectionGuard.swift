@@ -117,6 +117,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
     case .body:
       if bodySince == nil { return }
     case .end:
+      // All of it came with the head: there is nothing left to hold back, and the next request may come.
+      admitBody()
       if bodySince == nil && drainSince == nil { return }
       if drainSince != nil {
         drainSince = nil

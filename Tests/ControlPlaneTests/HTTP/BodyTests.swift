@@ -55,6 +55,20 @@ struct BodyTests {
     }
   }
 
+  @Test("a chunked body that came with its head holds up no request behind it")
+  func chunkedWithHead() async throws {
+    try await LiveServer().run { _, port in
+      let client = try RawClient(port: port)
+      for _ in 0..<3 {
+        try await client.send(
+          "PUT /v1/me HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        #expect(try await client.reply()?.status == 405)
+        try await client.send("GET /v1/things/x HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try await client.reply()?.status == 200)
+      }
+    }
+  }
+
   @Test("when bodies take all the room they may, another one is 503, and the next is served again")
   func noRoom() async throws {
     var server = LiveServer()
