@@ -11,7 +11,7 @@ TEST_TARGETS := DomainTests JSONTests ConfigurationFeedTests GatewayTests Crypto
   PostgresTests MailTests StripeTests IdentityTests EventStoreTests \
   ControlPlaneTests ContractTests FuzzTests FaultTests
 
-ALONE := CompiledRules|SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
+ALONE := CompiledRules|FailedLogin|TokenLife|SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
 
 .PHONY: setup python build run test check format lint arithmetic contract bench faults fuzz mutants hostile clean
 

@@ -69,37 +69,6 @@ struct BodyTests {
     }
   }
 
-  @Test("when bodies take all the room they may, another one is 503, and the next is served again")
-  func noRoom() async throws {
-    var server = LiveServer()
-    server.bodyBudget = 60_000
-    try await server.run { _, port in
-      let half = String(repeating: " ", count: 40_000)
-      let whole = "{\"name\":\"x\"\(half)}"
-      let slow = try RawClient(port: port)
-      try await slow.send(Self.head + "Content-Length: \(whole.utf8.count)\r\n\r\n" + half)
-      // The first body may still be on its way into the server.
-      var reply: RawClient.Reply?
-      for _ in 0..<100 where reply?.status != 503 {
-        let other = try RawClient(port: port)
-        try await other.send(
-          Self.head + "Content-Length: \(whole.utf8.count)\r\n\r\n" + whole)
-        reply = try await other.reply()
-      }
-      #expect(reply?.problem == "unavailable")
-      #expect(reply?.headers["retry-after"] == "1")
-      slow.finishSending()
-      _ = try await slow.isClosed(within: .seconds(10))
-      var served: Int?
-      for _ in 0..<200 where served != 201 {
-        let next = try RawClient(port: port)
-        try await next.send(Self.head + "Content-Length: \(whole.utf8.count)\r\n\r\n" + whole)
-        served = try await next.reply()?.status
-      }
-      #expect(served == 201)
-    }
-  }
-
   @Test("the budget is shared: no caller takes more than a share, and everything comes back")
   func budget() throws {
     let budget = BodyBudget(limit: 100, share: 60)

@@ -15,7 +15,6 @@ struct LiveServer {
   var checks: [any ReadinessCheck] = []
   /// Whether large bodies are read only for callers with a token.
   var asksForToken = false
-  var bodyBudget = 256 << 20
   let metrics = Metrics()
   let handled = Counter()
 
@@ -91,7 +90,6 @@ struct LiveServer {
     defer { close(log) }
     var configuration = HTTPServer.Configuration()
     configuration.limits = limits
-    configuration.bodyBudget = bodyBudget
     configuration.accessLog = log
     var logger = Logger(label: "test")
     logger.logLevel = .critical

@@ -243,7 +243,8 @@ import Testing
 
   @Test func `whoever fails too often waits`() async throws {
     try await Self.with({
-      $0.rateLimits = RateLimiter(address: RateLimitPolicy(.address, quota: 60, burst: 3))
+      $0.rateLimits = RateLimiter(
+        address: RateLimitPolicy(.address, quota: 60, window: 3600, burst: 3))
     }) { plane, signer, _ in
       let client = plane.client.with(token: nil)
       var statuses: [Int] = []
