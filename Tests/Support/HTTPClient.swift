@@ -36,7 +36,9 @@ package final class HTTPClient: Sendable {
     let promise = channel.eventLoop.makePromise(of: HTTPReply.self)
     channel.writeAndFlush(HTTPExchange(head: head, body: body, promise: promise), promise: nil)
     let reply = try await promise.futureResult.get()
-    if channel.isActive, reply["connection"] != "close" {
+    // The server reads no more than 64 KiB of what it has refused, and then closes.
+    let isRead = reply.status < 400 || body?.count ?? 0 < 60_000
+    if channel.isActive, isRead, reply["connection"] != "close" {
       idle.withLock { $0.append(Idle(channel: channel)) }
     }
     return reply
