@@ -94,11 +94,15 @@ package struct ControlPlane: Sendable {
     let development = configuration.development
     let logGrowth = groundwork.logGrowth
     let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
+    let longWork = LongWork(
+      connections, replaysAtOnce: configuration.replaysAtOnce, metrics: metrics)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       upgrades: configuration.planUpgrades,
       snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
       loader: WorkspaceLoader(pool: connections.pool),
+      largeChanges: LargeChanges(
+        connection: connections.largeChanges, threads: longWork.changes),
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
@@ -124,8 +128,6 @@ package struct ControlPlane: Sendable {
       isChecking: configuration.checksMembership, authenticator: authenticator,
       knownGateways: groundwork.knownGateways, isDatabaseAway: { liveConfiguration.isStale },
       limiter: configuration.rateLimits)
-    let longWork = LongWork(
-      connections, replaysAtOnce: configuration.replaysAtOnce, metrics: metrics)
     services = Services(
       authorizer: authorizer, commands: commands, reads: reads, users: users,
       personalData: PersonalData(
@@ -256,6 +258,8 @@ private struct NoMailer: Mailer {
 /// leases for what happens rarely.
 struct Connections: Service {
   let writer: Connection
+  /// For the rows of large changes, which would keep the writer from other commands.
+  let largeChanges: Connection
   let tail: Connection
   let reader: Reader
   /// What other replicas append.
@@ -281,7 +285,7 @@ struct Connections: Service {
     let sizes = poolSizes
     let pooled =
       sizes.common + sizes.evidence + sizes.webhooks + sizes.billing + sizes.pages + sizes.rules
-    return 3 + readers + pooled
+    return 4 + readers + pooled
   }
 
   /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
@@ -301,6 +305,7 @@ struct Connections: Service {
     // A replica that vanished must not keep the log's head locked.
     writing.setup += ["SET idle_in_transaction_session_timeout = '5s'"]
     writer = Connection(options: writing, name: "writer")
+    largeChanges = Connection(options: writing, name: "large changes")
     tail = Connection(options: writing, name: "tail")
     reader = Reader(options: database, connections: readers)
     listener = Listener(options: working, channels: [EventLog.channel])
@@ -333,6 +338,7 @@ struct Connections: Service {
 
   func close() async {
     await writer.close()
+    await largeChanges.close()
     await tail.close()
     await reader.close()
     await listener.close()

@@ -23,23 +23,32 @@ struct AuditEventRow {
   let after: JSONB?
 }
 
-extension AuditEventRow {
-  /// Of before and after, only the members that differ are kept; what was created has no before.
-  init(
-    event: RecordedEvent, target: Entity, origin: CommandOrigin, before: JSONObject?,
-    after: JSONObject?
-  ) {
+/// What an entity was before an event, and is after it: only the members that differ. An entity that was created has no
+/// before.
+struct AuditedDifference: Sendable {
+  let before: JSONB?
+  let after: JSONB?
+
+  init(from before: JSONObject?, to after: JSONObject?) {
     var (before, after) = (before, after)
     if let former = before, let current = after {
       (before, after) = current.differences(from: former)
     }
+    self.before = before.map { JSONB(utf8: $0.canonicalBytes()) }
+    self.after = after.map { JSONB(utf8: $0.canonicalBytes()) }
+  }
+}
+
+extension AuditEventRow {
+  init(
+    event: RecordedEvent, target: Entity, origin: CommandOrigin, difference: AuditedDifference
+  ) {
     self.init(
       organizationID: event.organizationID, position: event.position, version: event.version,
       eventID: event.eventID, action: event.type, actorKind: event.actorKind,
       actorID: event.actorID, targetKind: target.kind.rawValue, targetID: target.uuid,
       occurredAt: event.occurredAt, requestID: event.requestID, address: origin.address,
-      userAgent: origin.userAgent, before: before.map { JSONB(utf8: $0.canonicalBytes()) },
-      after: after.map { JSONB(utf8: $0.canonicalBytes()) })
+      userAgent: origin.userAgent, before: difference.before, after: difference.after)
   }
 }
 

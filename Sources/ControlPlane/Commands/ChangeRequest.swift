@@ -109,6 +109,14 @@ struct ChangeRequest {
   /// - Throws: a ``Problem`` of 403 when it is a program's token.
   func user() throws(Problem) -> UserID { try caller.principal.user() }
 
+  /// Refuses a request whose workspace has appended too much lately, before its body is read.
+  ///
+  /// - Throws: a ``Problem`` of 429.
+  func requireRoomInLog() throws {
+    try services.appendLimit.admit(
+      bytes: context.body.readableBytes, of: organization(), context.exchange)
+  }
+
   /// Has the command carried out in the workspace that the path names.
   func carryOut(
     _ command: WorkspaceCommand, showing secret: String? = nil, as member: String = "token"

@@ -21,10 +21,10 @@ struct UnrenderedOutcome: Sendable {
   /// Whether the entity that the command is about was there before.
   let existed: Bool
 
-  /// The outcome, rendered where no connection waits for the thread.
-  func rendered() async throws(CommandError) -> CommandOutcome {
+  /// The outcome, rendered on threads that nothing else waits for.
+  func rendered(on threads: BackgroundThreads) async throws(CommandError) -> CommandOutcome {
     do {
-      return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+      return try await withTaskExecutorPreference(threads) {
         try await renderedElsewhere()
       }
     } catch {
@@ -74,10 +74,12 @@ struct UnrenderedOutcome: Sendable {
 extension CommandOutcome {
   /// What a caller is told now, and not for the second time.
   ///
-  /// - Parameter position: of the command's last event; nil when it changed nothing.
-  init(_ reply: CommandReply, position: Int64?) {
+  /// - Parameters:
+  ///   - body: the reply's, if it is rendered already.
+  ///   - position: of the command's last event; nil when it changed nothing.
+  init(_ reply: CommandReply, body: [UInt8]? = nil, position: Int64?) {
     self.init(
       status: reply.status, version: reply.version, location: reply.location,
-      body: reply.body?.bytes() ?? [], position: position, isReplay: false)
+      body: body ?? reply.body?.bytes() ?? [], position: position, isReplay: false)
   }
 }

@@ -27,6 +27,7 @@ struct CommandBatch {
   private var configurationChanges: [ConfigurationChangeRow] = []
   private var touched: Set<TouchedEntity.Key> = []
   private var touchedInOrder: [TouchedEntity.Key] = []
+  private var prepared: Set<OrganizationID> = []
   private(set) var answers: [(command: PendingCommand, answer: PendingCommand.Answer)] = []
   private(set) var postponed: [Postponed] = []
   /// Replies to Idempotency-Keys of earlier requests.
@@ -70,7 +71,9 @@ struct CommandBatch {
   var writesNothing: Bool { events.isEmpty && records.isEmpty }
 
   /// The workspaces whose cached states are ahead of the log until the transaction is committed.
-  var touchedWorkspaces: Set<OrganizationID> { Set(touched.map(\.organizationID)) }
+  var touchedWorkspaces: Set<OrganizationID> {
+    prepared.union(touched.lazy.map(\.organizationID))
+  }
 
   func isSlugFree(_ slug: String, for organization: OrganizationID) -> Bool {
     slugHolders[slug].map { $0 == organization } ?? true
@@ -84,12 +87,12 @@ struct CommandBatch {
   /// Adds an event and its audit row.
   mutating func append(
     _ event: RecordedEvent, _ entity: Entity, origin: CommandOrigin,
-    before: JSONObject?, after: JSONObject?
+    difference: AuditedDifference
   ) {
     position = event.position
     events.append(event)
     auditRows.append(
-      AuditEventRow(event: event, target: entity, origin: origin, before: before, after: after))
+      AuditEventRow(event: event, target: entity, origin: origin, difference: difference))
   }
 
   /// The entity's rows are to be written.
@@ -98,12 +101,16 @@ struct CommandBatch {
     if touched.insert(key).inserted { touchedInOrder.append(key) }
   }
 
-  /// What the command of the events that were appended last changes for gateways.
-  mutating func append(_ patch: ConfigurationPatch, of organization: OrganizationID) {
-    guard !patch.isEmpty else { return }
+  /// The workspace's rows are written already, by a ``PreparedChange``.
+  mutating func noteRowsWritten(of organization: OrganizationID) {
+    prepared.insert(organization)
+  }
+
+  /// What the command of the events that were appended last changes for gateways, as a merge patch; nil for nothing.
+  mutating func append(configurationPatch patch: [UInt8]?, of organization: OrganizationID) {
+    guard let patch else { return }
     configurationChanges.append(
-      ConfigurationChangeRow(
-        organizationID: organization, position: position, patch: patch.bytes))
+      ConfigurationChangeRow(organizationID: organization, position: position, patch: patch))
   }
 
   /// Whether gateways are to be told of something.

@@ -19,10 +19,14 @@ package actor CommandHandler {
   /// A smaller batch says nothing about who comes next.
   private static let worthGathering = 4
 
+  /// How often a large change is prepared before it is carried out like any other one, while everybody waits.
+  private static let preparations = 2
+
   private nonisolated let connection: Connection
   private nonisolated let queue = CommandQueue()
   private let writer: WorkspaceWriter
   private let loader: WorkspaceLoader
+  private let largeChanges: LargeChanges
   /// Commands that wait until their workspaces are loaded.
   private var loading: [OrganizationID: [PendingCommand]] = [:]
   /// How large the batch before was, and when it was carried out.
@@ -36,10 +40,12 @@ package actor CommandHandler {
   /// process to the others.
   package init(
     connection: Connection, replica: UUID, plans: PlanCatalog, upgrades: PlanUpgrades,
-    snapshots: SnapshotWriter, loader: WorkspaceLoader, observer: any LogObserver, logger: Logger
+    snapshots: SnapshotWriter, loader: WorkspaceLoader, largeChanges: LargeChanges,
+    observer: any LogObserver, logger: Logger
   ) {
     self.connection = connection
     self.loader = loader
+    self.largeChanges = largeChanges
     writer = WorkspaceWriter(
       replica: replica, plans: plans, upgrades: upgrades, snapshots: snapshots, observer: observer,
       logger: logger)
@@ -67,22 +73,90 @@ package actor CommandHandler {
     }
     switch try await command.result() {
     case .outcome(let outcome): return outcome
-    case .unrendered(let unrendered): return try await unrendered.rendered()
+    case .unrendered(let unrendered): 
+      return try await unrendered.rendered(on: largeChanges.threads)
     }
   }
 
   private func drain() {
     while true {
       gather()
-      guard let batch = queue.takeBatch() else { return }
+      guard let work = queue.takeWork() else { return }
+      let batch: FairQueue<PendingCommand>.Batch
+      switch work {
+      case .prepared(let change):
+        finish(change)
+        continue
+      case .batch(let next): batch = next
+      }
       let waiting = batch.elements.filter { !$0.isAnswered }
       if waiting.isEmpty { continue }
+      if batch.isAlone, prepare(waiting[0]) { continue }
       let start = ContinuousClock.now
       let count = carryOut(
         waiting, isOpen: !batch.isAlone,
         roundTrip: batch.isAlone ? Self.longRoundTrip : Self.roundTrip)
       last = (count, start, .now)
     }
+  }
+
+  // MARK: Large changes
+
+  /// Has a large change prepared beside the writer, so that other commands wait only while it is appended.
+  ///
+  /// - Parameter attempt: from 1.
+  /// - Returns: false when it has to be carried out like any other one.
+  private func prepare(_ command: PendingCommand, attempt: Int = 1) -> Bool {
+    guard attempt <= Self.preparations, LargeChanges.canPrepare(command.request) else { return false }
+    let deadline = min(command.request.deadline, .now + Self.roundTrip)
+    let draft: LargeChangeDraft?
+    do {
+      draft = try connection.withSessionOnThread(deadline: deadline) { session in
+        try writer.draft(command.request, session, deadline: deadline)
+      }
+    } catch {
+      // The usual way tries again, and says what is the matter.
+      return false
+    }
+    guard let draft else { return false }
+    queue.begin(command)
+    largeChanges.prepare(draft) { preparation in
+      let change = LargeChange(command: command, attempt: attempt, preparation: preparation)
+      if self.queue.append(change) { Task.immediate { await self.drain() } }
+    }
+    return true
+  }
+
+  /// Appends what was prepared, or does what is to be done instead.
+  private func finish(_ change: LargeChange) {
+    let command = change.command
+    queue.endLargeChange()
+    var unresolved: UnresolvedBatch?
+    do {
+      switch change.preparation {
+      case .answered(let answer): return command.answer(answer)
+      case .failed(let error): throw error
+      case .written(let prepared, let handoff):
+        let deadline = min(command.request.deadline, .now + Self.roundTrip)
+        let isDone: Void? = try handoff.use { session in
+          try writer.finish(prepared, command, session, deadline: deadline)
+        }
+        if isDone != nil { return }
+      }
+    } catch BatchFailure.unknown(let batch) {
+      unresolved = batch
+    } catch BatchFailure.poisoned(let reason) {
+      writer.log(BatchFailure.poisoned(reason: reason), "a command cannot be carried out")
+      return command.answer(.failure(.failed(reason: reason)))
+    } catch is OutdatedDraft {
+      // Another replica changed the workspace, or the right of who asks has changed.
+    } catch {
+      writer.log(error, "a large change was not prepared")
+    }
+    if unresolved == nil, command.isAnswered || prepare(command, attempt: change.attempt + 1) {
+      return
+    }
+    carryOut([command], isOpen: false, roundTrip: Self.longRoundTrip, unresolved)
   }
 
   /// The callers of a large batch come back within moments. Waiting a fraction of what a commit takes lets them share
@@ -96,14 +170,16 @@ package actor CommandHandler {
   /// Answers every one of the commands, whatever happens to the connection, each by its own deadline if the database lets
   /// it. Those that turn out to need a batch of their own go back to the queue.
   ///
-  /// - Parameter isOpen: whether commands that arrive on the way may join.
+  /// - Parameters:
+  ///   - isOpen: whether commands that arrive on the way may join.
+  ///   - unresolved: an attempt before this one, whose outcome is unknown.
   /// - Returns: how many there were, those that joined included.
   @discardableResult
   private func carryOut(
-    _ commands: [PendingCommand], isOpen: Bool, roundTrip: Duration
+    _ commands: [PendingCommand], isOpen: Bool, roundTrip: Duration,
+    _ unresolved: UnresolvedBatch? = nil
   ) -> Int {
-    var commands = commands
-    var unresolved: UnresolvedBatch?
+    var (commands, unresolved) = (commands, unresolved)
     while let giveUp = commands.lazy.filter({ !$0.isAnswered }).map(\.request.deadline).max(),
       giveUp > .now
     {

@@ -5,6 +5,8 @@ import Synchronization
 final class CommandQueue: Sendable {
   private struct State {
     var waiting = FairQueue<PendingCommand>(.batch)
+    /// A large change that is prepared.
+    var prepared: LargeChange?
     var isDraining = false
     var keysInUse: Set<IdempotencyClaim.ID> = []
   }
@@ -62,12 +64,43 @@ final class CommandQueue: Sendable {
     }
   }
 
-  /// Takes the next batch; nil when there is none: then the next command that is appended starts the draining again.
-  func takeBatch() -> FairQueue<PendingCommand>.Batch? {
+  /// What the writer does next.
+  enum Work {
+    case batch(FairQueue<PendingCommand>.Batch)
+    /// The large change that was begun is prepared.
+    case prepared(LargeChange)
+  }
+
+  /// Takes what is next; nil when there is nothing: then the next command that is appended starts the draining again.
+  func takeWork() -> Work? {
     state.withLock { state in
-      let batch = state.waiting.next()
-      if batch == nil { state.isDraining = false }
-      return batch
+      if let prepared = state.prepared {
+        state.prepared = nil
+        return .prepared(prepared)
+      }
+      if let batch = state.waiting.next() { return .batch(batch) }
+      state.isDraining = false
+      return nil
     }
+  }
+
+  /// A large change is being prepared beside the writer. Until it has ended, other commands of its workspace wait, and so do
+  /// other large ones.
+  func begin(_ command: PendingCommand) {
+    state.withLock { $0.waiting.beginAlone(of: command.request.organizationID) }
+  }
+
+  /// - Returns: true when nobody is draining the queue: the caller has to see to it.
+  func append(_ prepared: LargeChange) -> Bool {
+    state.withLock { state in
+      state.prepared = prepared
+      defer { state.isDraining = true }
+      return !state.isDraining
+    }
+  }
+
+  /// The large change that was begun has been carried out, or given up.
+  func endLargeChange() {
+    state.withLock { $0.waiting.endAlone() }
   }
 }

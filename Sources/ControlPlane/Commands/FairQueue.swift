@@ -34,6 +34,8 @@ struct FairQueue<Element> {
   private var aloneCount = 0
   private var clock = 0
   private var newestStart = 0
+  /// Whose large element is served beside the batches.
+  private var busy: OrganizationID?
   /// Where each tenant's last request ends. Forgotten when nobody waits.
   private var ends: [OrganizationID: Int] = [:]
 
@@ -59,19 +61,30 @@ struct FairQueue<Element> {
     add(Item(element: element, tenant: tenant, weight: weight, start: clock), at: 0)
   }
 
-  /// Takes whatever is next; nil when nothing waits.
+  /// From now on, and until ``endAlone()``, what is served alone is on its way beside the batches: nothing else of its tenant is
+  /// taken, and nothing else that is to be served alone.
+  mutating func beginAlone(of tenant: OrganizationID) { busy = tenant }
+
+  mutating func endAlone() { busy = nil }
+
+  private func mayBeTaken(_ item: Item) -> Bool {
+    guard let busy else { return true }
+    return item.tenant != busy && item.weight <= limits.alone
+  }
+
+  /// Takes the next batch; nil when nothing may be taken.
   mutating func next() -> Batch? {
     guard !waiting.isEmpty else {
       reset()
       return nil
     }
-    if waiting.count <= limits.count, weight <= limits.weight, aloneCount == 0 {
+    if busy == nil, waiting.count <= limits.count, weight <= limits.weight, aloneCount == 0 {
       defer { waiting.removeAll(keepingCapacity: true) }
       (clock, weight) = (newestStart, 0)
       forgetEnded()
       return Batch(elements: waiting.map(\.element), isAlone: false)
     }
-    let order = waiting.indices.sorted {
+    let order = waiting.indices.filter { mayBeTaken(waiting[$0]) }.sorted {
       (waiting[$0].start, $0) < (waiting[$1].start, $1)
     }
     var taken: [Int] = []
@@ -88,6 +101,7 @@ struct FairQueue<Element> {
       takenWeight += item.weight
       if isAlone { break }
     }
+    guard !taken.isEmpty else { return nil }
     let elements = taken.map { waiting[$0].element }
     clock = max(clock, taken.map { waiting[$0].start }.max() ?? clock)
     remove(Set(taken))
@@ -98,7 +112,7 @@ struct FairQueue<Element> {
   /// What waits, in the order of arrival, and need not be served alone.
   var joinable: [(place: Int, element: Element)] {
     waiting.enumerated().compactMap { place, item in
-      item.weight > limits.alone ? nil : (place, item.element)
+      item.weight > limits.alone || !mayBeTaken(item) ? nil : (place, item.element)
     }
   }
 

@@ -108,6 +108,18 @@ final class WorkspaceWriter {
       _ = try session.execute("ROLLBACK", deadline: deadline)
       throw BatchFailure.poisoned(reason: "\(error)")
     }
+    try conclude(batch, session, deadline)
+    let postponed = Set(batch.postponed.map { ObjectIdentifier($0.command) })
+    if !postponed.isEmpty { commands.removeAll { postponed.contains(ObjectIdentifier($0)) } }
+    return batch.postponed
+  }
+
+  /// The second round trip and what follows it.
+  ///
+  /// - Throws: as ``execute(_:joinedFrom:_:deadline:)``.
+  private func conclude(
+    _ batch: CommandBatch, _ session: Session, _ deadline: ContinuousClock.Instant
+  ) throws {
     // 3. Append, write the rows that were touched, commit.
     try commit(batch, session, deadline)
     // 4. Answer: what was rendered on the way is true now.
@@ -123,9 +135,70 @@ final class WorkspaceWriter {
       saveSnapshots(of: batch.touchedWorkspaces)
     }
     states.trim()
-    let postponed = Set(batch.postponed.map { ObjectIdentifier($0.command) })
-    if !postponed.isEmpty { commands.removeAll { postponed.contains(ObjectIdentifier($0)) } }
-    return batch.postponed
+  }
+
+  // MARK: Large changes
+
+  /// What a large change is prepared from: the state that it is decided on. Takes a short transaction.
+  ///
+  /// - Returns: nil when the command has to be carried out like any other one, because it will be answered without being
+  ///   decided, or refused.
+  /// - Throws: ``PostgresError``.
+  func draft(
+    _ request: CommandRequest, _ session: Session, deadline: ContinuousClock.Instant
+  ) throws -> LargeChangeDraft? {
+    let batch = try open([PendingCommand(request)], session, deadline)
+    _ = try session.execute("ROLLBACK", deadline: deadline)
+    guard isAcceptable(request, batch), let entry = states.use(request.organizationID),
+      request.isByPlatform || entry.workspace.admits(request.actor, for: request.command)
+    else { return nil }
+    return LargeChangeDraft(
+      request: request, base: entry.head, workspace: entry.workspace, plans: plans,
+      upgrades: upgrades)
+  }
+
+  /// Appends a large change whose rows are written in the session's open transaction, and commits it.
+  ///
+  /// - Throws: ``OutdatedDraft`` when something has changed since it was prepared; else as
+  ///   ``execute(_:joinedFrom:_:deadline:)``.
+  func finish(
+    _ change: PreparedChange, _ command: PendingCommand, _ session: Session,
+    deadline: ContinuousClock.Instant
+  ) throws {
+    let request = command.request
+    var batch = try open([command], session, deadline, isContinued: true)
+    guard isAcceptable(request, batch), let entry = states.use(request.organizationID),
+      entry.head == change.base, command.take()
+    else {
+      _ = try session.execute("ROLLBACK", deadline: deadline)
+      throw OutdatedDraft()
+    }
+    let id = request.organizationID
+    for part in change.parts {
+      let recorded = unrecorded(part.event, of: request)
+        .recorded(
+          payload: part.payload, organizationID: id.uuid, after: entry.head,
+          position: batch.position + 1)
+      entry.advance(past: recorded)
+      batch.append(
+        recorded, part.event.entity(in: id), origin: request.origin, difference: part.difference)
+    }
+    entry.workspace = change.workspace
+    batch.noteRowsWritten(of: id)
+    batch.append(configurationPatch: change.configurationPatch, of: id)
+    let outcome = CommandOutcome(change.reply, body: change.body, position: batch.position)
+    if let claim = request.idempotency {
+      batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
+    }
+    batch.answer(command, .success(.outcome(outcome)))
+    try conclude(batch, session, deadline)
+  }
+
+  /// Whether a command is decided at all: no stored reply answers it, and what its caller's right rests on still holds.
+  private func isAcceptable(_ request: CommandRequest, _ batch: CommandBatch) -> Bool {
+    request.premises.allSatisfy(observer.holds)
+      && request.idempotency.flatMap { batch.storedReplies[$0.id] } == nil
+      && !states.isUnloaded(request.organizationID)
   }
 
   /// Whether a batch whose COMMIT was not answered is in the log. Holding the head's lock, its transaction has ended.
@@ -141,8 +214,10 @@ final class WorkspaceWriter {
 
   // MARK: 1. Open
 
+  /// - Parameter isContinued: whether the session is in a transaction already, which holds rows of a ``PreparedChange``.
   private func open(
-    _ commands: [PendingCommand], _ session: Session, _ deadline: ContinuousClock.Instant
+    _ commands: [PendingCommand], _ session: Session, _ deadline: ContinuousClock.Instant,
+    isContinued: Bool = false
   ) throws -> CommandBatch {
     let requests = commands.map(\.request)
     let ids = Set(requests.map(\.organizationID))
@@ -150,7 +225,8 @@ final class WorkspaceWriter {
     let slugs = requests.compactMap(\.command.claimedSlug)
     let reports = requests.flatMap { $0.command.usageReports.map(\.id) }
 
-    var reading = Pipeline(["BEGIN", EventLog.lockHead])
+    // The first statement of a transaction that is continued does nothing.
+    var reading = Pipeline([isContinued ? "SELECT 1" : "BEGIN", EventLog.lockHead])
     let replies = claims.isEmpty ? nil : reading.add(IdempotencyRecord.find(claims))
     let holders = slugs.isEmpty ? nil : reading.add(OrganizationSlugTable.holders(of: slugs))
     let uncounted =
@@ -162,6 +238,7 @@ final class WorkspaceWriter {
 
     if let revocation = try Revocation(results[1][0], by: replica) {
       _ = try session.execute("ROLLBACK", deadline: deadline)
+      if isContinued { throw OutdatedDraft() }
       try revocation.carryOut(session, deadline: deadline)
       return try open(commands, session, deadline)
     }
@@ -262,26 +339,21 @@ final class WorkspaceWriter {
     let existed = entry.workspace.version(of: request.command.entity(in: id)) != nil
     var change = ConfigurationChange(of: id, plans: plans)
     for event in events {
-      let recorded = try UnrecordedEvent(
-        eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
-        schemaVersion: Int32(type(of: event.payload).schemaVersion),
-        actorKind: request.actor.kind.rawValue, actorID: request.actor.id,
-        requestID: request.origin.requestID, causationID: request.commandID,
-        occurredAt: TimestampTZ(request.occurredAt)
-      ).recorded(
-        payload: CanonicalJSONEncoder().encodeObject(event.payload), organizationID: id.uuid,
-        after: entry.head, position: batch.position + 1)
+      let recorded = unrecorded(event, of: request)
+        .recorded(
+          payload: try CanonicalJSONEncoder().encode(event.payload), organizationID: id.uuid,
+          after: entry.head, position: batch.position + 1)
       let before = entry.workspace.audited(event, in: id)
       change.note(event, before: entry.workspace)
       try entry.workspace.evolve(event, recorded.metadata())
       entry.advance(past: recorded)
       batch.append(
-        recorded, event.entity(in: id), origin: request.origin, before: before,
-        after: entry.workspace.audited(event, in: id))
+        recorded, event.entity(in: id), origin: request.origin,
+        difference: AuditedDifference(from: before, to: entry.workspace.audited(event, in: id)))
       for entity in event.changedEntities(in: id) { batch.touch(entity, in: id) }
       if event.touchesOrganization { batch.touch(.organization(id), in: id) }
     }
-    batch.append(change.patch(after: entry.workspace), of: id)
+    batch.append(configurationPatch: change.patch(after: entry.workspace).bytes, of: id)
     if let slug = entry.workspace.organization?.slug, slug != formerSlug {
       batch.claimSlug(slug, insteadOf: formerSlug, for: id)
     }
@@ -301,6 +373,15 @@ final class WorkspaceWriter {
       batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
     }
     return .outcome(outcome)
+  }
+
+  private func unrecorded(_ event: WorkspaceEvent, of request: CommandRequest) -> UnrecordedEvent {
+    UnrecordedEvent(
+      eventID: eventIDs.next(at: request.occurredAt), type: type(of: event.payload).type,
+      schemaVersion: Int32(type(of: event.payload).schemaVersion),
+      actorKind: request.actor.kind.rawValue, actorID: request.actor.id,
+      requestID: request.origin.requestID, causationID: request.commandID,
+      occurredAt: TimestampTZ(request.occurredAt))
   }
 
   /// What would happen; nothing is kept of it.

@@ -6,8 +6,8 @@ import JSON
 struct ConfigurationPatch {
   private var patch = JSONObject()
 
-  var isEmpty: Bool { patch.isEmpty }
-  var bytes: [UInt8] { patch.canonicalBytes() }
+  /// Nil when it changes nothing.
+  var bytes: [UInt8]? { patch.isEmpty ? nil : patch.canonicalBytes() }
 
   /// Adds what happened to one entity.
   mutating func add(from before: ConfigurationPart?, to after: ConfigurationPart?) {

@@ -15,6 +15,9 @@ struct LongWork: Sendable {
   /// One is enough: the rules of a workspace are compiled once, and one workspace after the other.
   let compiler = BackgroundThreads(count: 1)
 
+  /// For changes of thousands of parts: reading their bodies, and preparing them. Somebody waits for these.
+  let changes = BackgroundThreads(count: 2, niceness: 5)
+
   init(_ connections: Connections, replaysAtOnce: Int, metrics: Metrics) {
     pages = connections.pages
     rules = connections.rules

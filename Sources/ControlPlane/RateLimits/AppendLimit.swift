@@ -18,6 +18,18 @@ package struct AppendLimit: Sendable {
       "Changes refused because their workspace has appended too many bytes to the log.")
   }
 
+  /// Refuses a change that would have to wait, before it is read: that takes long when it is large.
+  ///
+  /// - Throws: a ``Problem`` of 429.
+  func admit(bytes: Int, of workspace: OrganizationID, _ exchange: Exchange) throws {
+    let counted = Int64(bytes - Self.freeBytes)
+    guard counted > 0, let decision = limiter.admitsAppend(counted, to: workspace.uuid) else {
+      return
+    }
+    if !decision.isAllowed { refused.add() }
+    try exchange.require(decision)
+  }
+
   /// Runs a change of so many bytes, unless the workspace has to wait.
   ///
   /// - Parameter change: answers whether the bytes stay taken.

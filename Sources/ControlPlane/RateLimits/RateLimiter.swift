@@ -146,6 +146,17 @@ package final class RateLimiter: Sendable {
     }
   }
 
+  /// Whether so many bytes could be appended now. Takes nothing.
+  package func admitsAppend(
+    _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard isEnabled else { return nil }
+    let now = time(now)
+    return appends.withBucket(of: workspace, at: now) {
+      $0.look(for: max(0, min(bytes, appends.policy.burst)), at: now, under: appends.policy)
+    }
+  }
+
   /// They were not appended after all.
   package func givesBack(
     _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now

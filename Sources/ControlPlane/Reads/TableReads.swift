@@ -14,6 +14,8 @@ package final class TableReads: Sendable {
   fileprivate let tail: LogTail
   fileprivate let reader: Reader
   fileprivate let memory: ReadMemory
+  /// For folding streams.
+  fileprivate let threads = BackgroundThreads(count: 2)
 
   /// Remembers up to `capacity` rows.
   package init(tail: LogTail, reader: Reader, capacity: Int = 50_000) {
@@ -77,6 +79,9 @@ package struct Reads: Sendable {
   package private(set) var deadline: ContinuousClock.Instant
   fileprivate var scope: ReadScope
   fileprivate let tables: TableReads
+
+  /// For folding a stream, which may take long.
+  var threads: BackgroundThreads { tables.threads }
 
   /// What a row says: remembered, or read and then remembered. A row that does not exist is not remembered.
   package func row<Value: Sendable>(

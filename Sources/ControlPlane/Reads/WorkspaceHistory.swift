@@ -15,8 +15,8 @@ enum WorkspaceHistory {
     _ id: OrganizationID, asOf moment: QueryReader.Moment, _ reads: Reads
   ) async throws -> Workspace {
     let version = try await version(of: id, asOf: moment, reads)
-    // A long fold on a connection's event loop would keep its other connections waiting.
-    return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+    // A long fold on an event loop, or in the shared pool of tasks, would keep others waiting.
+    return try await withTaskExecutorPreference(reads.threads) {
       try await fold(id, to: version, reads).workspace
     }
   }
@@ -53,6 +53,7 @@ enum WorkspaceHistory {
     return try rows[0].decode(Int64?.self, column: "max") ?? 0
   }
 
+  @concurrent
   private static func fold(
     _ id: OrganizationID, to version: Int64, _ reads: Reads
   ) async throws -> StoredWorkspace {

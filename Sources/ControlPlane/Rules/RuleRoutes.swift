@@ -125,11 +125,12 @@ struct RuleRoutes: RouteGroup {
     let change = try await ChangeRequest(
       request, context, services, may: .ruleWrite, ifMatch: .required)
     let id = try context.id("project", of: Project.self)
+    try change.requireRoomInLog()
     let drafts =
       context.body.readableBytes <= Self.smallBody
       ? try Self.drafts(context.body, at: change.time)
       // Reading thousands of rules takes too long for a thread that other connections wait for.
-      : try await withTaskExecutorPreference(globalConcurrentExecutor) {
+      : try await withTaskExecutorPreference(services.longWork.changes) {
         try await Self.draftsElsewhere(context.body, at: change.time)
       }
     return try await change.carryOut(.rule(.replaceAll(of: id, drafts)))

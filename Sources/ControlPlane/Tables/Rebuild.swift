@@ -134,7 +134,7 @@ struct StagedStream {
       auditRows.append(
         AuditEventRow(
           event: event, target: entity, origin: CommandOrigin(requestID: event.requestID),
-          before: before, after: after))
+          difference: AuditedDifference(from: before, to: after)))
       position = event.position
     }
     _ = try session.execute(AuditEventTable.staged.insert(auditRows), deadline: deadline)

@@ -13,8 +13,9 @@ package enum HashChain {
   /// What the first event of a stream is chained to.
   package static let genesis = [UInt8](repeating: 0, count: 32)
 
+  /// - Parameter payload: canonical JSON of an object.
   static func hash(
-    of event: UnrecordedEvent, payload: JSONObject, organizationID: UUID, version: Int64,
+    of event: UnrecordedEvent, payload: [UInt8], organizationID: UUID, version: Int64,
     position: Int64, previousHash: [UInt8]
   ) -> [UInt8] {
     var envelope = JSONObject()
@@ -24,13 +25,17 @@ package enum HashChain {
     envelope.set("event_id", event.eventID.lowercased)
     envelope.set("occurred_at", event.occurredAt.microsecondsSinceUnixEpoch)
     envelope.set("organization_id", organizationID.lowercased)
-    envelope.set("payload", payload)
-    envelope.set("position", position)
-    if let requestID = event.requestID { envelope.set("request_id", requestID) }
-    envelope.set("schema_version", Int64(event.schemaVersion))
-    envelope.set("type", event.type)
-    envelope.set("version", version)
-    return SHA256.hash(previousHash, envelope.canonicalBytes()).bytes
+    // The payload stands between two members by its name, and is canonical already: it may be a megabyte.
+    var rest = JSONObject()
+    rest.set("position", position)
+    if let requestID = event.requestID { rest.set("request_id", requestID) }
+    rest.set("schema_version", Int64(event.schemaVersion))
+    rest.set("type", event.type)
+    rest.set("version", version)
+    return SHA256.hash(
+      previousHash, Array(envelope.canonicalBytes().dropLast()), Array(",\"payload\":".utf8),
+      payload, Array(",".utf8), Array(rest.canonicalBytes().dropFirst())
+    ).bytes
   }
 
   /// What is wrong with a stored event, if anything, given the stream's head before it.
@@ -50,7 +55,7 @@ package enum HashChain {
       actorKind: event.actorKind, actorID: event.actorID, requestID: event.requestID,
       causationID: event.causationID, occurredAt: event.occurredAt)
     let expected = hash(
-      of: unrecorded, payload: try JSONObject(parsing: event.payload),
+      of: unrecorded, payload: try JSONObject(parsing: event.payload).canonicalBytes(),
       organizationID: event.organizationID, version: event.version, position: event.position,
       previousHash: event.previousHash)
     return expected == event.hash

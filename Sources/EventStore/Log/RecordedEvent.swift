@@ -1,5 +1,4 @@
 package import FoundationEssentials
-package import JSON
 package import Postgres
 
 /// One entry of the log as it is stored. The log knows names and bytes; what they mean is for others to say.
@@ -54,8 +53,10 @@ package struct UnrecordedEvent: Sendable {
   }
 
   /// Gives the event its place behind `head` of its stream and at `position` of the log.
+  ///
+  /// - Parameter payload: canonical JSON of an object.
   package func recorded(
-    payload: JSONObject, organizationID: UUID, after head: StreamHead, position: Int64
+    payload: [UInt8], organizationID: UUID, after head: StreamHead, position: Int64
   ) -> RecordedEvent {
     let version = head.version + 1
     let hash = HashChain.hash(
@@ -63,7 +64,7 @@ package struct UnrecordedEvent: Sendable {
       position: position, previousHash: head.hash)
     return RecordedEvent(
       organizationID: organizationID, version: version, position: position, eventID: eventID,
-      type: type, schemaVersion: schemaVersion, payload: payload.canonicalBytes(),
+      type: type, schemaVersion: schemaVersion, payload: payload,
       actorKind: actorKind, actorID: actorID, requestID: requestID, causationID: causationID,
       occurredAt: occurredAt, previousHash: head.hash, hash: hash)
   }
