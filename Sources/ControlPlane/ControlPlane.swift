@@ -201,8 +201,16 @@ package struct ControlPlane: Sendable {
     for group in groups { group.add(to: router) }
     router.addOperations(
       readiness: groundwork.readiness, metrics: metrics, catalogue: services.catalogue)
-    router.authenticateHead = { request, context in
-      try await authenticator.principal(request, context, settling: false).id
+    let (limiter, appendLimit) = (configuration.rateLimits, services.appendLimit)
+    router.authenticateHead = { request, context, rules in
+      let id = try await authenticator.principal(request, context, settling: false).id
+      // A body is not read for a request that will be refused.
+      if let decision = limiter.admits(principal: id) { try context.exchange.require(decision) }
+      if rules?.isAppended == true {
+        let length = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+        try appendLimit.admit(bytes: length, of: id, context.exchange)
+      }
+      return id
     }
     routes = router.entries.map { Route(method: $0.method.rawValue, path: $0.path) }
     groundwork.readiness.replaceChecks(by: [DatabaseCheck(reader: connections.reader)])

@@ -114,7 +114,7 @@ struct ChangeRequest {
   /// - Throws: a ``Problem`` of 429.
   func requireRoomInLog() throws {
     try services.appendLimit.admit(
-      bytes: context.body.readableBytes, of: organization(), context.exchange)
+      bytes: context.body.readableBytes, of: organization().uuid, context.exchange)
   }
 
   /// Has the command carried out in the workspace that the path names.
@@ -168,7 +168,7 @@ struct ChangeRequest {
     // A dry run is as much work, and appends nothing: it is counted too.
     try await services.appendLimit.run(
       bytes: context.body.readableBytes + command.overheadBytes, of: organizationID,
-      context.exchange,
+      by: principalID, context.exchange,
       keepingIf: { isDryRun || $0.position != nil && !$0.isReplay }
     ) {
       try await withCaller { caller throws(CommandError) in

@@ -73,7 +73,7 @@ package actor CommandHandler {
     }
     switch try await command.result() {
     case .outcome(let outcome): return outcome
-    case .unrendered(let unrendered): 
+    case .unrendered(let unrendered):
       return try await unrendered.rendered(on: largeChanges.threads)
     }
   }
@@ -107,7 +107,9 @@ package actor CommandHandler {
   /// - Parameter attempt: from 1.
   /// - Returns: false when it has to be carried out like any other one.
   private func prepare(_ command: PendingCommand, attempt: Int = 1) -> Bool {
-    guard attempt <= Self.preparations, LargeChanges.canPrepare(command.request) else { return false }
+    guard attempt <= Self.preparations, LargeChanges.canPrepare(command.request) else {
+      return false
+    }
     let deadline = min(command.request.deadline, .now + Self.roundTrip)
     let draft: LargeChangeDraft?
     do {

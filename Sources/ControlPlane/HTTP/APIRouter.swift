@@ -13,12 +13,15 @@ struct BodyRules: Sendable {
   var maximum: Int
   /// Whether callers show something else than a bearer token, such as a signature over the body.
   var isWithoutToken = false
+  /// Whether most of it is appended to the log: a caller who has appended too much lately is refused before it is read.
+  var isAppended = false
 }
 
 /// Finds out who sends a request by its head alone, before a large body is read.
 ///
 /// Throws a ``Problem`` of 401, 429 or 503. Returns the caller whose share of memory the body takes.
-typealias HeadAuthentication = @Sendable (Request, APIContext) async throws -> UUID
+typealias HeadAuthentication =
+  @Sendable (Request, APIContext, BodyRules?) async throws -> UUID
 
 /// Where features register their routes. Hummingbird's own router knows neither 405 nor `Allow` and collapses paths, so
 /// it only takes part as this protocol: requests are matched once, by `RouteTable`.

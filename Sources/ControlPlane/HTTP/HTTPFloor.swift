@@ -88,7 +88,7 @@ package struct HTTPFloor: HTTPResponder {
           }
           var context = context
           context.exchange = exchange
-          return try await authenticate(unread, context)
+          return try await authenticate(unread, context, endpoint.bodyRules)
         }
         let exchange = Exchange(
           requestID: requestID, trace: head.trace, deadline: .now + handlerTime,

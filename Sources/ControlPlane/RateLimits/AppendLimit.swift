@@ -1,9 +1,11 @@
 import Domain
+import FoundationEssentials
 
-/// Bounds what one workspace appends to the log, which all workspaces share, and takes of the writer's time.
+/// Bounds what one workspace, and one principal in all workspaces, append to the log, which all workspaces share, and take of
+/// the writer's time.
 ///
 /// The first 4 KiB of every change are free, because the limits on requests bound them already. What is beyond is taken
-/// from the workspace's bucket before the change is queued, and given back when nothing was appended.
+/// from both buckets before the change is queued, and given back when nothing was appended.
 package struct AppendLimit: Sendable {
   /// Bytes of a change that are not counted.
   static let freeBytes = 4096
@@ -20,10 +22,12 @@ package struct AppendLimit: Sendable {
 
   /// Refuses a change that would have to wait, before it is read: that takes long when it is large.
   ///
+  /// - Parameter principalOrWorkspace: whose bucket is looked at.
   /// - Throws: a ``Problem`` of 429.
-  func admit(bytes: Int, of workspace: OrganizationID, _ exchange: Exchange) throws {
-    let counted = Int64(bytes - Self.freeBytes)
-    guard counted > 0, let decision = limiter.admitsAppend(counted, to: workspace.uuid) else {
+  func admit(bytes: Int, of principalOrWorkspace: UUID, _ exchange: Exchange) throws {
+    guard case let counted = Int64(bytes) - Int64(Self.freeBytes), counted > 0,
+      let decision = limiter.admitsAppend(counted, of: principalOrWorkspace)
+    else {
       return
     }
     if !decision.isAllowed { refused.add() }
@@ -35,21 +39,22 @@ package struct AppendLimit: Sendable {
   /// - Parameter change: answers whether the bytes stay taken.
   /// - Throws: a ``Problem`` of 429, and whatever the change throws; the bytes are given back then.
   func run<Value>(
-    bytes: Int, of workspace: OrganizationID, _ exchange: Exchange,
+    bytes: Int, of workspace: OrganizationID, by principal: UUID, _ exchange: Exchange,
     keepingIf isCharged: (Value) -> Bool, _ change: () async throws -> Value
   ) async throws -> Value {
     let counted = Int64(bytes - Self.freeBytes)
-    guard counted > 0, let decision = limiter.appends(counted, to: workspace.uuid) else {
+    guard counted > 0, let decision = limiter.appends(counted, to: workspace.uuid, by: principal)
+    else {
       return try await change()
     }
     if !decision.isAllowed { refused.add() }
     try exchange.require(decision)
     do {
       let value = try await change()
-      if !isCharged(value) { limiter.givesBack(counted, to: workspace.uuid) }
+      if !isCharged(value) { limiter.givesBack(counted, to: workspace.uuid, by: principal) }
       return value
     } catch {
-      limiter.givesBack(counted, to: workspace.uuid)
+      limiter.givesBack(counted, to: workspace.uuid, by: principal)
       throw error
     }
   }

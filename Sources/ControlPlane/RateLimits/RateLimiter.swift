@@ -135,36 +135,54 @@ package final class RateLimiter: Sendable {
   /// The key of what is counted for the whole process.
   private static let process = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
-  /// So many bytes are about to be appended to the workspace's part of the log.
-  package func appends(
-    _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now
+  /// Whether the caller has requests left. Takes nothing: the request is counted once it is known what it is for.
+  package func admits(
+    principal: UUID, at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
     guard isEnabled else { return nil }
-    let now = time(now)
-    return appends.withBucket(of: workspace, at: now) {
-      $0.charge(bytes, at: now, under: appends.policy)
-    }
+    return principals.look(principal, at: time(now))
   }
 
-  /// Whether so many bytes could be appended now. Takes nothing.
+  /// A principal is about to append so many bytes to the workspace's part of the log: they count for both. A refusal by one
+  /// takes nothing from the other.
+  package func appends(
+    _ bytes: Int64, to workspace: UUID, by principal: UUID,
+    at now: ContinuousClock.Instant = .now
+  ) -> RateLimitDecision? {
+    guard let decision = admitsAppend(bytes, of: principal, at: now) else { return nil }
+    guard decision.isAllowed else { return decision }
+    let now = time(now)
+    let charge: (UUID) -> RateLimitDecision = { key in
+      self.appends.withBucket(of: key, at: now) {
+        $0.charge(bytes, at: now, under: self.appends.policy)
+      }
+    }
+    let first = charge(workspace)
+    return first.isAllowed ? charge(principal).tighter(first) : first
+  }
+
+  /// Whether so many bytes could be appended now by a principal, or to a workspace. Takes nothing.
   package func admitsAppend(
-    _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now
+    _ bytes: Int64, of principalOrWorkspace: UUID, at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
     guard isEnabled else { return nil }
     let now = time(now)
-    return appends.withBucket(of: workspace, at: now) {
+    return appends.withBucket(of: principalOrWorkspace, at: now) {
       $0.look(for: max(0, min(bytes, appends.policy.burst)), at: now, under: appends.policy)
     }
   }
 
   /// They were not appended after all.
   package func givesBack(
-    _ bytes: Int64, to workspace: UUID, at now: ContinuousClock.Instant = .now
+    _ bytes: Int64, to workspace: UUID, by principal: UUID,
+    at now: ContinuousClock.Instant = .now
   ) {
     guard isEnabled else { return }
     let now = time(now)
-    appends.withBucket(of: workspace, at: now) {
-      $0.giveBack(bytes, at: now, under: appends.policy)
+    for key in [workspace, principal] {
+      appends.withBucket(of: key, at: now) {
+        $0.giveBack(bytes, at: now, under: appends.policy)
+      }
     }
   }
 

@@ -20,7 +20,8 @@ struct RuleRoutes: RouteGroup {
     let projectRules = "/v1/organizations/{organization}/projects/{project}/rules"
     router.get("\(projectRules)", use: set)
     router.put("\(projectRules)", use: replaceAll)
-    router.takes(BodyRules(maximum: ReplaceRulesPayload.maxBytes), at: projectRules)
+    router.takes(
+      BodyRules(maximum: ReplaceRulesPayload.maxBytes, isAppended: true), at: projectRules)
     router.post("\(projectRules):evaluate", use: evaluate)
     router.get("/v1/regions", use: regions)
   }

@@ -42,6 +42,43 @@ import Testing
     }
   }
 
+  /// Large changes are prepared beside the writer, on what may be outdated by the time they are appended.
+  @Test func `large changes and small ones of the same workspace, through two replicas`()
+    async throws
+  {
+    try await TestControlPlane.with(replicas: 2) { replicas in
+      let organization = try await replicas[0].client.makeOrganization()
+      let project = try await replicas[0].client.makeProject(in: organization)
+      let sets = (0..<4).map { set in
+        let rules = (0..<200).map {
+          #"{"provider":"openai","model":"m\#(set * 100 + $0)","effect":"deny"}"#
+        }
+        return #"{"rules":[\#(rules.joined(separator: ","))]}"#
+      }
+      let replies = try await Self.inParallel(16) { client in
+        let own = replicas[client % 2].client
+        guard client < 8 else {
+          return try await own.patch(project, #"{"name":"\#(client)"}"#, ifMatch: "*")
+        }
+        return try await own.put(
+          "\(project)/rules", sets[client % 4],
+          headers: client < 4
+            ? ["If-Match": "*", "Idempotency-Key": "set-\(client)"] : ["If-Match": "*"])
+      }
+      #expect(replies.allSatisfy { $0.status == 200 }, "\(replies.map(\.status))")
+      // Each was appended where its reply says, and nowhere else.
+      let positions = replies.compactMap { $0["signalbox-position"] }
+      #expect(Set(positions).count == positions.count)
+      let rules = try await replicas[1].client.get("\(project)/rules").json["data"]?.array
+      #expect(rules?.count == 200)
+      let again = try await replicas[1].client.put(
+        "\(project)/rules", sets[1], headers: ["If-Match": "*", "Idempotency-Key": "set-1"])
+      #expect(again["idempotency-replayed"] == "true")
+      #expect(again.body == replies[1].body)
+      try await Self.expectSoundLog(replicas[0].database, events: 6 + positions.count)
+    }
+  }
+
   @Test func `64 clients with one key have one effect`() async throws {
     try await TestControlPlane.with(replicas: 2) { replicas in
       let organization = try await replicas[0].client.makeOrganization()

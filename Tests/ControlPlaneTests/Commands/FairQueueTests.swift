@@ -100,6 +100,26 @@ import Testing
     #expect(Self.drain(&queue) == ["a1!", "c1"])
   }
 
+  @Test
+  func
+    `while something is served beside the batches, its tenant waits, and so does all that has to be alone`()
+  {
+    var queue = FairQueue<String>(Self.limits)
+    queue.append("a1", of: Self.a, weight: 50)
+    #expect(queue.next()?.elements == ["a1"])
+    queue.beginAlone(of: Self.a)
+    for (name, tenant, weight) in [
+      ("a2", Self.a, 1), ("b1", Self.b, 50), ("b2", Self.b, 1), ("c1", Self.c, 1),
+    ] {
+      queue.append(name, of: tenant, weight: weight)
+    }
+    #expect(queue.joinable.map(\.element) == ["b2", "c1"])
+    #expect(queue.next()?.elements == ["c1", "b2"])
+    #expect(queue.next() == nil && queue.count == 2)
+    queue.endAlone()
+    #expect(Self.drain(&queue) == ["b1!", "a2"])
+  }
+
   @Test func `whatever comes, all is served once, each tenant's in order, and nobody waits long`() {
     var random = SeededGenerator(seed: 12)
     let tenants = (0..<6).map { _ in OrganizationID(Identifiers.next()) }

@@ -179,9 +179,35 @@ import Testing
       #expect(limiter.admitsAttempt(address: "192.0.2.1") == nil)
       #expect(limiter.failedAttempt(address: "192.0.2.1") == nil)
       #expect(limiter.invites(to: UUID(), by: UUID(), recipient: UUID()) == nil)
-      #expect(limiter.appends(1_000_000, to: UUID()) == nil)
+      #expect(limiter.appends(1_000_000, to: UUID(), by: UUID()) == nil)
     }
     #expect(RateLimitPolicy.Kind.allCases.allSatisfy { limiter.bucketCount($0) == 0 })
+  }
+
+  // MARK: The log
+
+  /// Several workspaces of one user do not add up.
+  @Test func `bytes appended count for the workspace and for who appends them`() {
+    let limiter = RateLimiter(append: RateLimitPolicy(.append, quota: 60, burst: 100))
+    let (first, second, third) = (UUID(), UUID(), UUID())
+    let (user, other) = (UUID(), UUID())
+    let now = ContinuousClock.now
+    func append(_ bytes: Int64, _ workspace: UUID, _ user: UUID) -> Bool? {
+      limiter.appends(bytes, to: workspace, by: user, at: now)?.isAllowed
+    }
+    #expect(append(60, first, user) == true)
+    #expect(append(60, second, user) == false)
+    #expect(append(40, second, user) == true)
+    #expect(append(1, third, user) == false)
+    // What the user was refused took nothing from the workspaces, and others are not concerned.
+    #expect(append(100, third, other) == true)
+    // A workspace that has taken all refuses everybody, and that takes nothing from them.
+    #expect(append(41, first, UUID()) == false)
+    #expect(limiter.admitsAppend(1, of: user, at: now)?.isAllowed == false)
+    limiter.givesBack(40, to: second, by: user, at: now)
+    #expect(limiter.admitsAppend(40, of: user, at: now)?.isAllowed == true)
+    #expect(limiter.admitsAppend(41, of: user, at: now)?.isAllowed == false)
+    #expect(limiter.admitsAppend(.max, of: UUID(), at: now)?.isAllowed == true)
   }
 
   // MARK: Invitation mail

@@ -135,7 +135,11 @@ import Testing
       let client = planes[0].client
       let organization = try await client.makeOrganization()
       let project = try await client.makeProject(in: organization)
-      let other = try await client.makeProject(in: client.makeOrganization())
+      let stranger = try await planes[0].makeUser().client
+      let strangers = try await stranger.makeOrganization()
+      let other = try await stranger.makeProject(in: strangers)
+      _ = try await client.put(
+        "\(strangers)/plan", #"{"plan_tier":"business"}"#, headers: ["If-Match": "*"])
       let any = ["If-Match": "*"]
       // More than the bucket holds, but it is full.
       let first = try await client.put("\(project)/rules", Self.body(0..<900), headers: any)
@@ -147,13 +151,16 @@ import Testing
         second["ratelimit-policy"] == #""append";q=1000;qu="content-bytes";w=60"#)
       let wait = try #require(second["retry-after"].flatMap { Int($0) })
       #expect(wait > 60)
-      // Small changes are free, and so are other workspaces.
+      // Small changes are free. Another workspace of the same user is not, and other users' are not concerned.
       #expect(
         try await client.patch(project, #"{"name":"B"}"#).status == 200)
+      let own = try await client.makeProject(in: client.makeOrganization())
       #expect(
-        try await client.put("\(other)/rules", Self.body(0..<900), headers: any).status == 200)
+        try await client.put("\(own)/rules", Self.body(0..<900), headers: any).status == 429)
+      #expect(
+        try await stranger.put("\(other)/rules", Self.body(0..<900), headers: any).status == 200)
       let metrics = try await client.get("/metrics").text
-      #expect(metrics.contains("signalbox_append_limited_total 1"), "\(metrics)")
+      #expect(metrics.contains("signalbox_append_limited_total 2"), "\(metrics)")
     }
   }
 

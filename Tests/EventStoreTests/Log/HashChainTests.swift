@@ -63,7 +63,7 @@ import Testing
         actorKind: victim.actorKind, actorID: victim.actorID, requestID: victim.requestID,
         causationID: victim.causationID, occurredAt: victim.occurredAt
       ).recorded(
-        payload: payload, organizationID: victim.organizationID,
+        payload: payload.canonicalBytes(), organizationID: victim.organizationID,
         after: StreamHead(version: 2, hash: victim.previousHash), position: victim.position)
       #expect(
         try HashChain.defect(in: forged, after: StreamHead(version: 2, hash: events[1].hash)) == nil
@@ -85,7 +85,7 @@ import Testing
         actorID: nil, requestID: nil, causationID: UUID(),
         occurredAt: TimestampTZ(clamping: 1)
       ).recorded(
-        payload: JSONObject(), organizationID: stream,
+        payload: JSONObject().canonicalBytes(), organizationID: stream,
         after: StreamHead(version: version - 1, hash: head.hash), position: 9)
       #expect(
         try HashChain.defect(in: event, after: head) == .gap(organizationID: stream, expected: 4))
@@ -116,7 +116,8 @@ import Testing
       eventID: id, type: "organization.created", schemaVersion: 1, actorKind: "system",
       actorID: nil, requestID: nil, causationID: id,
       occurredAt: TimestampTZ(clamping: 1)
-    ).recorded(payload: payload, organizationID: stream, after: .empty, position: 7)
+    ).recorded(
+      payload: payload.canonicalBytes(), organizationID: stream, after: .empty, position: 7)
     let envelope = """
       {"actor_kind":"system","causation_id":"00000000-0000-7000-8000-00000000000b",\
       "event_id":"00000000-0000-7000-8000-00000000000b","occurred_at":1,\
@@ -144,7 +145,7 @@ import Testing
       actorKind: "user", actorID: try id("C"), requestID: "req-42", causationID: try id("D"),
       occurredAt: TimestampTZ(clamping: 1_700_000_000_123_456)
     ).recorded(
-      payload: payload, organizationID: try id("A"),
+      payload: payload.canonicalBytes(), organizationID: try id("A"),
       after: StreamHead(version: 4, hash: previous), position: 9)
     let envelope = """
       {"actor_id":"00000000-0000-7000-8000-00000000000c","actor_kind":"user",\

@@ -41,7 +41,8 @@ enum TestLog {
         eventID: UUID(), type: type, schemaVersion: 1, actorKind: "somebody", actorID: UUID(),
         requestID: "req-\(number)", causationID: UUID(),
         occurredAt: TimestampTZ(clamping: 1_700_000_000_000_000 + position)
-      ).recorded(payload: payload, organizationID: stream, after: head, position: position)
+      ).recorded(
+        payload: payload.canonicalBytes(), organizationID: stream, after: head, position: position)
       head = StreamHead(version: event.version, hash: event.hash)
       events.append(event)
     }
