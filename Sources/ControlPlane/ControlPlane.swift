@@ -94,6 +94,8 @@ package struct ControlPlane: Sendable {
     let development = configuration.development
     let logGrowth = groundwork.logGrowth
     let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
+    let attempts = JobAttempts(
+      pool: connections.pool, holder: groundwork.holder, metrics: metrics, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       upgrades: configuration.planUpgrades,
@@ -102,7 +104,8 @@ package struct ControlPlane: Sendable {
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
-    let settlement = UsageSettlement(pool: connections.pool, commands: commands, logger: logger)
+    let settlement = UsageSettlement(
+      pool: connections.pool, commands: commands, attempts: attempts, logger: logger)
     let requestLogs = RequestLogStore(
       pool: connections.evidence, plans: configuration.plans, settlement: settlement,
       logger: logger)
@@ -146,7 +149,7 @@ package struct ControlPlane: Sendable {
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
       StripeEventRetention(pool: connections.pool, logger: logger),
-      serviceTokenUses, requestLogs, settlement,
+      SetAsideWatch(attempts: attempts, logger: logger), serviceTokenUses, requestLogs, settlement,
       PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
       webhooks.workers, liveEvents,
       UntilShutdown { await mail.run() },
@@ -182,6 +185,12 @@ package struct ControlPlane: Sendable {
       PropagationRoutes(services: services, reports: gatewayReports),
       CheckoutRoutes(services: services, settings: configuration.stripe, logger: logger),
       StripeEventRoutes(services: services, processor: stripeEvents),
+      SetAsideRoutes(services: services, attempts: attempts) { kind in
+        switch kind {
+        case .usage: { try await settlement.count($0) }
+        case .stripeEvent, .webhookDispatch, .webhookDelivery, .panicMode, .snapshot: { _ in [:] }
+        }
+      },
       DocumentRoutes(),
     ]
     if let scanning = configuration.secretScanning {
@@ -271,6 +280,7 @@ struct Connections: Service {
   let pages: Pool
   /// For the rules of whole workspaces, likewise.
   let rules: Pool
+  private let holder: Int64
 
   private static let poolSizes = (
     common: 4, evidence: 2, webhooks: 4, billing: 4, pages: 2, rules: 1
@@ -287,7 +297,9 @@ struct Connections: Service {
   /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
   static func maxDescriptors(readers: Int) -> Int { 3 * maxCount(readers: readers) }
 
-  init(_ database: ConnectionOptions, readers: Int) {
+  /// - Parameter holder: the number by which other processes see that this one lives.
+  init(_ database: ConnectionOptions, readers: Int, holder: Int64) {
+    self.holder = holder
     let sizes = Self.poolSizes
     var database = database
     // Compiling a plan takes longer than any statement here runs.
@@ -303,7 +315,10 @@ struct Connections: Service {
     writer = Connection(options: writing, name: "writer")
     tail = Connection(options: writing, name: "tail")
     reader = Reader(options: database, connections: readers)
-    listener = Listener(options: working, channels: [EventLog.channel])
+    // It runs no statement that takes long, so its session ends as soon as the process does.
+    var signing = working
+    signing.setup.append(JobAttemptTable.sign(of: holder))
+    listener = Listener(options: signing, channels: [EventLog.channel])
     pool = Pool(options: working, minimum: 0, maximum: sizes.common)
     var reporting = working
     reporting.applicationName += " evidence"
@@ -328,6 +343,11 @@ struct Connections: Service {
     let sweep = Task { await Self.deleteExpiredRecords(pool) }
     try? await gracefulShutdown()
     sweep.cancel()
+    // All jobs have ended by now: nothing of theirs counts as an attempt during which the process died.
+    let statements = JobAttemptTable.letGoOfEverything(by: holder)
+    _ = try? await pool.withConnection(deadline: .now + .seconds(2)) { session in
+      try session.pipeline(statements, deadline: .now + .seconds(2)).count
+    }
     await close()
   }
 
