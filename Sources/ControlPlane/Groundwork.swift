@@ -34,7 +34,7 @@ package struct Groundwork: Sendable {
   package init(_ configuration: ControlPlane.Configuration, logger: Logger) {
     self.logger = logger
     connections = Connections(
-      configuration.database, readers: configuration.readers, holder: holder)
+      configuration.database, readers: configuration.readers, holder: holder, logger: logger)
     tail = LogTail(
       connection: connections.tail, replica: replica, quietTime: configuration.quietTime)
     reads = TableReads(tail: tail, reader: connections.reader)
@@ -48,7 +48,7 @@ package struct Groundwork: Sendable {
     saver = file.map { [liveConfiguration, knownGateways] in
       ConfigurationSaver(file: $0, configuration: liveConfiguration, knownGateways: knownGateways)
     }
-    gatewayReports = GatewayReports(pool: connections.pool)
+    gatewayReports = GatewayReports(pool: connections.pool, logger: logger)
     readiness = Readiness([NotYet()])
     var http = configuration.http
     http.reservedDescriptors =

@@ -5,6 +5,8 @@ CREATE TABLE job_attempts (
   kind text NOT NULL,
   -- Names the item among those of its kind.
   item text NOT NULL CHECK (length(item) BETWEEN 1 AND 300),
+  -- The same as a UUID where it has one, so that queries can leave out what is set aside.
+  item_id uuid,
   set_aside_id uuid NOT NULL DEFAULT gen_random_uuid(),
   organization_id uuid,
   -- How many attempts failed, or ended with their process.

@@ -13,6 +13,8 @@ struct JobAttemptRow: Sendable {
   let id: TypeID<SetAside>
   let attempts: Int32
   let holder: Int64?
+  /// Whether the process that is working on it, if it is another one, is known to live.
+  let isHeldElsewhere: Bool
   let error: String?
   let firstAttemptAt: Timestamp
   let lastAttemptAt: Timestamp
@@ -25,7 +27,7 @@ struct JobAttemptRow: Sendable {
 enum JobAttemptTable {
   static let name = "job_attempts"
   static let columns = [
-    "kind", "item", "set_aside_id", "organization_id", "attempts", "holder", "error",
+    "kind", "item", "item_id", "set_aside_id", "organization_id", "attempts", "holder", "error",
     "first_attempt_at", "last_attempt_at", "set_aside_at",
   ]
   /// After so many attempts an item is set aside.
@@ -33,8 +35,10 @@ enum JobAttemptTable {
   /// A process whose session was lost has so long to lock its number again before it counts as dead.
   private static let grace: Query = "interval '5 seconds'"
 
-  private static let selected = Query(
-    unchecked: columns.joined(separator: ", ") + ", coalesce(set_aside_at = now(), false) AS is_new")
+  private static let selected = Query(unchecked: columns.joined(separator: ", ") + others)
+
+  private static let others =
+    ", false AS is_held_elsewhere, coalesce(set_aside_at = now(), false) AS is_new"
 
   // MARK: Before the work
 
@@ -52,8 +56,11 @@ enum JobAttemptTable {
     begin kind: JobKind, _ items: [JobItem], isAlone: Bool, by holder: Int64
   ) -> [Query] {
     let keys = items.map(\.key)
-    var organizations = ArrayBuilder<UUID>()
-    for item in items { organizations.append(item.organizationID?.uuid) }
+    var (ids, organizations) = (ArrayBuilder<UUID>(), ArrayBuilder<UUID>())
+    for item in items {
+      ids.append(item.id)
+      organizations.append(item.organizationID?.uuid)
+    }
     let count: Query =
       "(j.attempts + CASE WHEN j.holder IN (SELECT holder FROM gone) THEN 1 ELSE 0 END)"
     let mayBeTaken: Query =
@@ -65,9 +72,10 @@ enum JobAttemptTable {
       WITH gone AS (SELECT DISTINCT holder FROM job_attempts AS a WHERE kind = \(kind.rawValue) \
       AND item = ANY(\(keys)) AND holder <> \(holder) \
       AND last_attempt_at < now() - \(fragment: grace) AND NOT \(fragment: isAlive)) \
-      INSERT INTO job_attempts AS j (kind, item, organization_id, holder) \
-      SELECT \(kind.rawValue), item, organization_id, \(holder) \
-      FROM unnest(\(keys), \(organizations)) AS asked (item, organization_id) ORDER BY item \
+      INSERT INTO job_attempts AS j (kind, item, item_id, organization_id, holder) \
+      SELECT \(kind.rawValue), item, item_id, organization_id, \(holder) \
+      FROM unnest(\(keys), \(ids), \(organizations)) AS asked (item, item_id, organization_id) \
+      ORDER BY item \
       ON CONFLICT (kind, item) DO UPDATE SET attempts = \(fragment: count), \
       holder = CASE WHEN \(fragment: mayBeTaken) THEN \(holder) END, \
       last_attempt_at = CASE WHEN \(fragment: mayBeTaken) THEN now() ELSE j.last_attempt_at END, \
@@ -78,14 +86,16 @@ enum JobAttemptTable {
       OR j.holder IN (SELECT holder FROM gone))
       """,
       """
-      SELECT \(fragment: selected) FROM job_attempts \
-      WHERE kind = \(kind.rawValue) AND item = ANY(\(keys))
+      SELECT \(fragment: columnsOfA), \
+      CASE WHEN holder <> \(holder) THEN \(fragment: isAlive) ELSE false END AS is_held_elsewhere, \
+      coalesce(set_aside_at = now(), false) AS is_new \
+      FROM job_attempts AS a WHERE kind = \(kind.rawValue) AND item = ANY(\(keys))
       """,
     ]
   }
 
-  /// Whether the process that holds a row `a` still lives.
-  private static let isAlive: Query = """
+  /// Whether the process that holds a row `a` of some table still lives.
+  static let isAlive: Query = """
     EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted \
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     AND (classid::bigint << 32 | objid::bigint) = a.holder)
@@ -95,12 +105,23 @@ enum JobAttemptTable {
   /// not wait for it.
   static func sign(of holder: Int64) -> String { "SELECT pg_advisory_lock_shared(\(holder))" }
 
+  /// How a person names what is set aside.
+  enum Name: Sendable {
+    case id(TypeID<SetAside>)
+    case item(JobItem)
+  }
+
   /// Takes an item that was set aside, for an attempt that a person asks for.
-  static func take(_ id: TypeID<SetAside>, by holder: Int64) -> Query {
-    """
-    UPDATE job_attempts SET holder = \(holder), last_attempt_at = now() \
-    WHERE set_aside_id = \(id.uuid) AND set_aside_at IS NOT NULL RETURNING \(fragment: selected)
-    """
+  static func take(_ name: Name, by holder: Int64) -> Query {
+    let condition: Query =
+      switch name {
+      case .id(let id): "set_aside_id = \(id.uuid)"
+      case .item(let item): "kind = \(item.kind.rawValue) AND item = \(item.key)"
+      }
+    return """
+      UPDATE job_attempts SET holder = \(holder), last_attempt_at = now() \
+      WHERE \(fragment: condition) AND set_aside_at IS NOT NULL RETURNING \(fragment: selected)
+      """
   }
 
   // MARK: After the work
@@ -142,9 +163,11 @@ enum JobAttemptTable {
       """
   }
 
+  private static let columnsOfA = Query(unchecked: columns.joined(separator: ", "))
+
   private static let selectedOfJ =
     columns.map { "j.\($0)" }.joined(separator: ", ")
-    + ", coalesce(j.set_aside_at = now(), false) AS is_new"
+    + ", false AS is_held_elsewhere, coalesce(j.set_aside_at = now(), false) AS is_new"
 
   /// In the order of keys: of two who change the same rows one waits for the other, and never both.
   private static func locked(_ kind: JobKind, _ keys: [String], _ holder: Int64) -> Query {
@@ -165,6 +188,41 @@ enum JobAttemptTable {
   /// One transaction. What is lost with the database's power was not noted, which is as if it had not been tried.
   static func asynchronously(_ statements: [Query]) -> [Query] {
     ["BEGIN", "SET LOCAL synchronous_commit = off"] + statements + ["COMMIT"]
+  }
+
+  // MARK: Without the usual steps
+
+  /// Counts an attempt at an item that is noted elsewhere, and during which a process died.
+  ///
+  /// - Parameter condition: under which it is counted, as the rest of a SELECT without columns.
+  static func countDeath(of item: JobItem, _ condition: Query) -> Query {
+    let columns = Query(unchecked: selectedOfJ)
+    return """
+      INSERT INTO job_attempts AS j (kind, item, organization_id, attempts, error) \
+      SELECT \(item.kind.rawValue), \(item.key), \(item.organizationID?.uuid), 1, \
+      'the process ended during the attempt' \(fragment: condition) \
+      ON CONFLICT (kind, item) DO UPDATE SET attempts = j.attempts + 1, error = excluded.error, \
+      last_attempt_at = now(), set_aside_at = CASE WHEN j.set_aside_at IS NOT NULL \
+      THEN j.set_aside_at WHEN j.attempts + 1 >= \(mostAttempts) THEN now() END \
+      RETURNING \(fragment: columns)
+      """
+  }
+
+  /// Sets an item aside whose attempts were counted elsewhere.
+  static func setAside(_ item: JobItem, _ error: String) -> Query {
+    let columns = Query(unchecked: selectedOfJ)
+    return """
+      INSERT INTO job_attempts AS j (kind, item, organization_id, attempts, error, set_aside_at) \
+      VALUES (\(item.kind.rawValue), \(item.key), \(item.organizationID?.uuid), \(mostAttempts), \
+      \(error), now()) ON CONFLICT (kind, item) DO UPDATE SET attempts = \(mostAttempts), \
+      error = excluded.error, last_attempt_at = now(), \
+      set_aside_at = coalesce(j.set_aside_at, now()) RETURNING \(fragment: columns)
+      """
+  }
+
+  /// Forgets attempts at an item that succeeded after all.
+  static func forget(_ item: JobItem) -> Query {
+    "DELETE FROM job_attempts WHERE kind = \(item.kind.rawValue) AND item = \(item.key)"
   }
 
   // MARK: For people
@@ -200,12 +258,12 @@ enum JobAttemptTable {
     AND last_attempt_at < now() - interval '1 day' AND (holder IS NULL OR NOT \(fragment: isAlive))
     """
 
-  /// Whether a workspace's items of a kind are set aside. To be spliced into a condition.
-  static func isSetAside(_ kind: JobKind, workspace column: StaticString) -> Query {
+  /// Whether the item of a kind with the UUID in a column is set aside. To be spliced into a condition.
+  static func isSetAside(_ kind: JobKind, id column: StaticString) -> Query {
     Query(
       unchecked: """
         EXISTS (SELECT FROM job_attempts WHERE kind = '\(kind.rawValue)' AND set_aside_at IS NOT NULL \
-        AND job_attempts.organization_id = \(column))
+        AND item_id = \(column))
         """)
   }
 }
@@ -213,16 +271,17 @@ enum JobAttemptTable {
 extension JobAttemptRow {
   init(_ row: Row) throws(PostgresError) {
     let (
-      kind, key, id, organizationID, attempts, holder, error, firstAttemptAt, lastAttemptAt,
-      setAsideAt, isNew
+      kind, key, itemID, id, organizationID, attempts, holder, error, firstAttemptAt, lastAttemptAt,
+      setAsideAt, isHeldElsewhere, isNew
     ) = try row.decode(
       (
-        JobKind, String, UUID, UUID?, Int32, Int64?, String?, TimestampTZ, TimestampTZ,
-        TimestampTZ?, Bool
+        JobKind, String, UUID?, UUID, UUID?, Int32, Int64?, String?, TimestampTZ, TimestampTZ,
+        TimestampTZ?, Bool, Bool
       ).self)
     self.init(
-      item: JobItem(kind, key, of: organizationID.map { OrganizationID($0) }),
-      id: TypeID<SetAside>(id), attempts: attempts, holder: holder, error: error,
+      item: JobItem(kind, key, id: itemID, of: organizationID.map { OrganizationID($0) }),
+      id: TypeID<SetAside>(id), attempts: attempts, holder: holder,
+      isHeldElsewhere: isHeldElsewhere, error: error,
       firstAttemptAt: Timestamp(firstAttemptAt), lastAttemptAt: Timestamp(lastAttemptAt),
       setAsideAt: setAsideAt.map(Timestamp.init), isNew: isNew)
   }

@@ -9,7 +9,7 @@ package import Postgres
 /// 1. Items → one statement that notes them as in hand, and says how each stands.
 /// 2. Items that never failed are worked on together. After a failure they are tried one by one.
 /// 3. Suspects, which failed or were in hand when a process died, take turns: one at a time of all kinds, so that only the
-///    guilty one is in hand when the process dies again.
+///    guilty one is in hand when the process dies again. A job whose suspect has to wait goes on without it.
 /// 4. What became of each is written down in one statement; an item that was carried out leaves no row.
 ///
 /// A process that dies cannot say so. Each holds an advisory lock of its number, and a row whose holder has no lock any more
@@ -21,7 +21,7 @@ package final class JobAttempts: Sendable {
     var ready: [JobItem] = []
     /// Each of them has to be tried alone.
     var suspects: [JobItem] = []
-    /// Suspects that another process is trying.
+    /// Suspects that another process is trying, and items of one that may be dead: for a moment nobody knows.
     var elsewhere: [JobItem] = []
     /// They wait for a person.
     var setAside: [JobItem] = []
@@ -89,36 +89,50 @@ package final class JobAttempts: Sendable {
     guard let kind = items.first?.kind else { return Rest() }
     let admitted = try await begin(kind, items)
     var rest = Rest(again: admitted.elsewhere, setAside: admitted.setAside)
-    var suspects = admitted.suspects
+    var single: [JobItem] = []
     if !admitted.ready.isEmpty {
       do {
         rest += try await carryOut(admitted.ready, body)
-      } catch where admitted.ready.count > 1 && Self.isAboutItems(error) {
+      } catch  where admitted.ready.count > 1 && Self.isAboutItems(error) {
         // One of them spoils it for all.
-        suspects += admitted.ready
+        single = admitted.ready
       }
     }
     var passing = 0
-    for suspect in suspects {
+    for (item, isSuspect) in single.map({ ($0, false) }) + admitted.suspects.map({ ($0, true) }) {
       try Task.checkCancellation()
       do {
-        rest += try await alone(suspect, body)
-      } catch where Self.isAboutItems(error) && passing < Self.mostPassing {
+        rest += try await alone(item, isSuspect: isSuspect, body)
+      } catch  where Self.isAboutItems(error) && passing < Self.mostPassing {
         passing += 1
-        rest.again.append(suspect)
+        rest.again.append(item)
       }
     }
     return rest
   }
 
-  private func alone(_ item: JobItem, _ body: @escaping Work) async throws -> Rest {
-    try await lane.turn {
-      let admitted = try await begin(item.kind, [item], isAlone: true)
-      guard !admitted.ready.isEmpty else {
-        return Rest(again: admitted.elsewhere, setAside: admitted.setAside)
-      }
-      return try await carryOut(admitted.ready, body)
+  private func alone(
+    _ item: JobItem, isSuspect: Bool, _ body: @escaping Work
+  ) async throws -> Rest {
+    guard isSuspect else { return try await attempt(item, isSuspect: false, body) }
+    // A suspect of another kind may take long, and nothing else is to wait for that.
+    guard await lane.tryToEnter() else { return Rest(again: [item]) }
+    do {
+      let rest = try await attempt(item, isSuspect: true, body)
+      await lane.leave()
+      return rest
+    } catch {
+      await lane.leave()
+      throw error
     }
+  }
+
+  private func attempt(
+    _ item: JobItem, isSuspect: Bool, _ body: @escaping Work
+  ) async throws -> Rest {
+    let admitted = try await begin(item.kind, [item], isAlone: isSuspect)
+    let rest = Rest(again: admitted.elsewhere + admitted.suspects, setAside: admitted.setAside)
+    return admitted.ready.isEmpty ? rest : try await carryOut(admitted.ready, body)
   }
 
   /// Works on items that are noted.
@@ -175,10 +189,10 @@ package final class JobAttempts: Sendable {
       let row = rows[item.key]
       if row?.setAsideAt != nil {
         admission.setAside.append(item)
-      } else if row == nil || row?.holder == holder || row?.holder != nil && row?.attempts == 0 {
+      } else if row?.holder == holder || row?.isHeldElsewhere == true && row?.attempts == 0 {
         // Another process may be at it, too: jobs put up with that.
         admission.ready.append(item)
-      } else if row?.holder == nil {
+      } else if let row, row.holder == nil {
         admission.suspects.append(item)
       } else {
         admission.elsewhere.append(item)
@@ -224,7 +238,8 @@ package final class JobAttempts: Sendable {
     }
   }
 
-  private func noteSetAside(_ rows: [JobAttemptRow]) {
+  /// Tells of rows that a statement has set aside.
+  func noteSetAside(_ rows: [JobAttemptRow]) {
     for row in rows where row.isNew {
       now[row.item.kind]?.add(1)
       total[row.item.kind]?.add()
@@ -238,21 +253,40 @@ package final class JobAttempts: Sendable {
     ["kind": "\(item.kind.rawValue)", "item": "\(item.key)", "error": "\(error)"]
   }
 
+  /// Sets an item aside whose attempts the job counts by itself.
+  ///
+  /// - Throws: ``PostgresError``.
+  func setAside(_ item: JobItem, _ error: String) async throws {
+    noteSetAside(
+      try await run([JobAttemptTable.setAside(item, error)]) {
+        try $0[0].map(JobAttemptRow.init)
+      })
+  }
+
+  /// Forgets that an item failed before: it succeeded.
+  ///
+  /// - Throws: ``PostgresError``.
+  func forget(_ item: JobItem) async throws {
+    try await run([JobAttemptTable.forget(item)]) { _ in }
+  }
+
   // MARK: For people
 
   /// Tries an item again that is set aside.
   ///
   /// - Returns: what became of it; nil when it is not set aside any more.
   /// - Throws: ``PostgresError`` and whatever the work throws, when it could not be tried now.
-  func replay(_ id: TypeID<SetAside>, _ body: @escaping Work) async throws -> AttemptOutcome? {
+  func replay(
+    _ name: JobAttemptTable.Name, _ body: (JobItem) async throws -> AttemptOutcome
+  ) async throws -> AttemptOutcome? {
     try await lane.turn {
-      let take = [JobAttemptTable.take(id, by: holder)]
+      let take = [JobAttemptTable.take(name, by: holder)]
       guard let row = try await run(take, { try $0[0].first.map(JobAttemptRow.init) }) else {
         return nil
       }
       let outcome: AttemptOutcome
       do {
-        outcome = try await body([row.item])[row.item] ?? .done
+        outcome = try await body(row.item)
       } catch {
         outcome = AttemptOutcome(error)
         if outcome == .passing {

@@ -1,4 +1,5 @@
 package import Domain
+package import FoundationEssentials
 import Postgres
 
 /// What background jobs work on, one item at a time. The raw values are stored, are labels of metrics, and are the
@@ -26,16 +27,21 @@ package struct JobItem: Hashable, Sendable {
   package let key: String
   /// The workspace that the item belongs to; nil when that is not known.
   package let organizationID: OrganizationID?
+  /// Its UUID, where it has one.
+  let id: UUID?
 
-  package init(_ kind: JobKind, _ key: String, of organizationID: OrganizationID?) {
+  package init(
+    _ kind: JobKind, _ key: String, id: UUID? = nil, of organizationID: OrganizationID?
+  ) {
     self.kind = kind
     self.key = key
+    self.id = id
     self.organizationID = organizationID
   }
 
   /// A whole workspace.
   package init(_ kind: JobKind, _ organizationID: OrganizationID) {
-    self.init(kind, "\(organizationID)", of: organizationID)
+    self.init(kind, "\(organizationID)", id: organizationID.uuid, of: organizationID)
   }
 }
 

@@ -8,8 +8,8 @@ import Postgres
 struct SetAsideRoutes: RouteGroup {
   let services: Services
   let attempts: JobAttempts
-  /// How an item of each kind is tried again.
-  let replays: @Sendable (JobKind) -> JobAttempts.Work
+  /// Tries an item again, whatever its kind.
+  let carryOut: @Sendable (JobItem) async throws -> AttemptOutcome
 
   func add(to router: APIRouter) {
     let items = "/v1/platform/set-aside"
@@ -52,7 +52,7 @@ struct SetAsideRoutes: RouteGroup {
       object.set("resource", row.json())
       return .json(object.bytes())
     }
-    switch try await attempts.replay(id, replays(row.item.kind)) {
+    switch try await attempts.replay(.id(id), { try await carryOut($0) }) {
     case nil: throw Problem(.notFound)
     case .passing: throw Problem.unavailable()
     case .done: return .json(row.json(isDone: true).bytes())

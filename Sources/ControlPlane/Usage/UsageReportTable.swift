@@ -45,7 +45,7 @@ enum UsageReportTable {
     """
     SELECT DISTINCT organization_id FROM \
     (SELECT organization_id FROM usage_reports AS r WHERE recorded_at < \(TimestampTZ(time)) \
-    AND NOT \(fragment: JobAttemptTable.isSetAside(.usage, workspace: "r.organization_id")) \
+    AND NOT \(fragment: JobAttemptTable.isSetAside(.usage, id: "r.organization_id")) \
     ORDER BY recorded_at LIMIT \(limit)) AS oldest
     """
   }

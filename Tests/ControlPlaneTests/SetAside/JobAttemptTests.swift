@@ -58,9 +58,23 @@ import Testing
     }
   }
 
+  /// Its session may only be lost.
+  @Test func `a process that may be dead is given a moment`() async throws {
+    try await JobWorld.with { world in
+      let (one, other) = (await world.process(), await world.process())
+      _ = try await one.attempts.begin(.usage, world.items)
+      await one.die()
+      try await Task.sleep(for: .milliseconds(100))
+      let admitted = try await other.attempts.begin(.usage, world.items)
+      #expect(admitted.elsewhere == world.items)
+      await other.die()
+    }
+  }
+
   // MARK: Counted
 
-  @Test func `one of a batch that fails is set aside after three attempts, and holds no other back`()
+  @Test
+  func `one of a batch that fails is set aside after three attempts, and holds no other back`()
     async throws
   {
     try await JobWorld.with { world in
@@ -83,7 +97,8 @@ import Testing
   }
 
   /// The worst case: many are in hand, and one of them ends the process each time.
-  @Test func `of 64 in hand when the process dies only the guilty one gets to three`() async throws {
+  @Test func `of 64 in hand when the process dies only the guilty one gets to three`() async throws
+  {
     try await JobWorld.with { world in
       let guilty = world.items[33]
       var deaths = 0
@@ -138,12 +153,26 @@ import Testing
         inHand.withLock { $0.now -= items.count }
         return [:]
       }
-      async let one = process.attempts.work(on: few, body)
-      async let other = process.attempts.work(on: others, body)
+      // One whose turn it is not comes back later.
+      async let one: Void = Self.finish(few, process.attempts, body)
+      async let other: Void = Self.finish(others, process.attempts, body)
       _ = try await (one, other)
       #expect(inHand.withLock { $0.most } == 1)
       #expect(try await world.count() == 0)
       await process.die()
+    }
+  }
+}
+
+extension JobAttemptTests {
+  /// Works on items until all of them are carried out.
+  fileprivate static func finish(
+    _ items: [JobItem], _ attempts: JobAttempts, _ body: @escaping JobAttempts.Work
+  ) async throws {
+    var left = items
+    while !left.isEmpty {
+      left = try await attempts.work(on: left, body).again
+      try await Task.sleep(for: .milliseconds(1))
     }
   }
 }
