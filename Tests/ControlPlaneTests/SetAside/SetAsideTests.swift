@@ -197,7 +197,8 @@ import Testing
         let found = try rows[0].decode((UUID, [UInt8]).self)
         try session.executeScript(
           """
-          ALTER TABLE events DISABLE TRIGGER ALL; ALTER TABLE events ALTER hash DROP NOT NULL;
+          ALTER TABLE events DISABLE TRIGGER events_append_only;
+          ALTER TABLE events NO FORCE ROW LEVEL SECURITY; ALTER TABLE events ALTER hash DROP NOT NULL;
           UPDATE events SET hash = NULL WHERE event_id = '\(found.0)';
           """, deadline: .soon)
         return found
@@ -205,11 +206,6 @@ import Testing
       #expect(try await client.post("\(endpoint.path):enable").status == 200)
       // What is behind it waits for its second attempt only.
       #expect(try await receiver.wait(for: .seconds(20)) { $0.count == 2 })
-      for _ in 0..<8 { 
-      let deliveries = try await client.all("\(endpoint.path)/deliveries")
-      print("DEBUG", ContinuousClock.now, receiver.messages.map { $0["webhook-id"] ?? "" }, deliveries.map { "\($0["status"]?.string ?? "") \($0["attempts"]?.integer ?? -1) \($0["event_id"]?.string ?? "") \($0["next_attempt_at"]?.string ?? "") \($0["last_attempt"]?["failure"]?.string ?? "")" })
-      try await Task.sleep(for: .seconds(3))
-      }
       let item = try #require(try await client.setAside(.webhookDelivery).first)
       #expect(item["item"]?.string?.hasSuffix("/\(EventID(event))") == true, "\(item)")
       let delivery = try await client.get("\(endpoint.path)/deliveries?status=dead").json
