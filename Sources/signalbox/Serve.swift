@@ -26,6 +26,13 @@ struct Serve: AsyncParsableCommand {
 
   @OptionGroup var databaseOptions: DatabaseOptions
 
+  @Option(
+    help: """
+      The user to become when root starts the server; root only with --user root. (default: the owner of the data \
+      directory, else signalbox, else postgres, or nobody beside DATABASE_URL)
+      """)
+  var user: String?
+
   @Option(help: "The port to answer on; 0 takes a free one. (default: 8080)")
   var port: Int?
 
@@ -81,9 +88,13 @@ struct Serve: AsyncParsableCommand {
   func run() async throws {
     let logger = Logger(label: "signalbox") { _ in JSONLogHandler() }
     let database = try databaseOptions.database()
+    // Files of secrets and settings may be for root only. Everything after them is done as another user.
+    let settings = try settings(database)
+    try ProcessUser.become(
+      named: user ?? Environment["SIGNALBOX_USER"], database, in: databaseOptions.directory, logger)
     let owner = try await database.start()
     do {
-      try await serve(owner, database, logger)
+      try await serve(owner, database, settings, logger)
     } catch {
       await database.stop()
       throw error
@@ -91,19 +102,37 @@ struct Serve: AsyncParsableCommand {
     await database.stop()
   }
 
+  /// What options, the environment and the files that they name say, before there is a database.
+  private struct Settings {
+    let secrets: Secrets
+    let bootstrapToken: String?
+    let isDevelopment: Bool
+    var configuration: ControlPlane.Configuration
+  }
+
+  private func settings(_ database: Database) throws -> Settings {
+    let secrets = try Secrets()
+    let token = try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken)
+    let isDevelopment = try self.isDevelopment(database)
+    var configuration = ControlPlane.Configuration(database: ConnectionOptions())
+    try configure(&configuration)
+    configuration.stripe = try stripeSettings(secrets)
+    configuration.allowsSelfServicePlans = try allowsSelfServicePlans(secrets)
+    return Settings(
+      secrets: secrets, bootstrapToken: token, isDevelopment: isDevelopment,
+      configuration: configuration)
+  }
+
   private func serve(
-    _ owner: ConnectionOptions, _ database: Database, _ logger: Logger
+    _ owner: ConnectionOptions, _ database: Database, _ settings: Settings, _ logger: Logger
   ) async throws {
     let preparation = Preparation(
-      owner: owner, secrets: try Secrets(),
-      bootstrapToken: try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken),
-      isDevelopment: try isDevelopment(database), makesDemo: demo, logger: logger)
-    var configuration = ControlPlane.Configuration(database: owner.asApplication)
-    try configure(&configuration)
+      owner: owner, secrets: settings.secrets, bootstrapToken: settings.bootstrapToken,
+      isDevelopment: settings.isDevelopment, makesDemo: demo, logger: logger)
+    var configuration = settings.configuration
+    configuration.database = owner.asApplication
     try ThreadReserve.check(configuration)
     Self.warnOfProxies(configuration, logger)
-    configuration.stripe = try stripeSettings(preparation.secrets)
-    configuration.allowsSelfServicePlans = try allowsSelfServicePlans(preparation.secrets)
     let host = configuration.http.host
     guard case .external = database else {
       let controlPlane = try await preparation.controlPlane(
