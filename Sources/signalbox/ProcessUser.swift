@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import Glibc
 import Logging
 import Postgres
@@ -65,8 +66,8 @@ enum ProcessUser {
       """)
   }
 
-  /// The C library changes all threads of the process (nptl(7), "NPTL and setuid()"); with the last id that is root's go
-  /// all capabilities (capabilities(7), "Effect of user ID changes on capabilities").
+  /// The C library changes all threads of the process (nptl(7), "NPTL and setuid()") but those that are ending; with the last
+  /// id that is root's go all capabilities (capabilities(7), "Effect of user ID changes on capabilities").
   private static func become(_ user: ServiceUser) throws(Refused) {
     guard initgroups(user.name, user.group) == 0, setgid(user.group) == 0, setuid(user.user) == 0
     else {
@@ -78,11 +79,23 @@ enum ProcessUser {
     }
     // A saved id of root's would let the process go back.
     guard getuid() == user.user, geteuid() == user.user, getgid() == user.group,
-      getegid() == user.group, setuid(0) != 0
+      getegid() == user.group, setuid(0) != 0, allThreads(are: user)
     else { throw Refused(description: "root did not become user \(user.name) for good") }
     // libpq looks there for certificates, and takes a directory that it may not read for an error.
     setenv("HOME", user.home, 1)
     setenv("USER", user.name, 1)
     setenv("LOGNAME", user.name, 1)
+  }
+
+  /// Whether the kernel says so of every thread; true where it shows none.
+  private static func allThreads(are user: ServiceUser) -> Bool {
+    let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
+    return threads.allSatisfy { thread in
+      guard let status = try? TextFile.read("/proc/self/task/\(thread)/status") else { return true }
+      let line = String(decoding: status, as: UTF8.self).split(separator: "\n")
+        .first { $0.hasPrefix("Uid:") }
+      let ids = line?.dropFirst(4).split(whereSeparator: \.isWhitespace) ?? []
+      return ids.allSatisfy { uid_t($0) == user.user }
+    }
   }
 }

@@ -85,25 +85,40 @@ struct Serve: AsyncParsableCommand {
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
-  func run() async throws {
+  func run() async throws { try await start().run() }
+
+  /// What is done on the main thread, while it is the only one: settings are read, and root becomes another user.
+  func start() throws -> Start {
     let logger = Logger(label: "signalbox") { _ in JSONLogHandler() }
     let database = try databaseOptions.database()
     // Files of secrets and settings may be for root only. Everything after them is done as another user.
     let settings = try settings(database)
     try ProcessUser.become(
       named: user ?? Environment["SIGNALBOX_USER"], database, in: databaseOptions.directory, logger)
-    let owner = try await database.start()
-    do {
-      try await serve(owner, database, settings, logger)
-    } catch {
+    return Start(serve: self, database: database, settings: settings, logger: logger)
+  }
+
+  /// A server that has all that it needs to start.
+  struct Start: Sendable {
+    fileprivate let serve: Serve
+    fileprivate let database: Database
+    fileprivate let settings: Settings
+    fileprivate let logger: Logger
+
+    func run() async throws {
+      let owner = try await database.start()
+      do {
+        try await serve.serve(owner, database, settings, logger)
+      } catch {
+        await database.stop()
+        throw error
+      }
       await database.stop()
-      throw error
     }
-    await database.stop()
   }
 
   /// What options, the environment and the files that they name say, before there is a database.
-  private struct Settings {
+  fileprivate struct Settings: Sendable {
     let secrets: Secrets
     let bootstrapToken: String?
     let isDevelopment: Bool
@@ -123,7 +138,7 @@ struct Serve: AsyncParsableCommand {
       configuration: configuration)
   }
 
-  private func serve(
+  fileprivate func serve(
     _ owner: ConnectionOptions, _ database: Database, _ settings: Settings, _ logger: Logger
   ) async throws {
     let preparation = Preparation(
