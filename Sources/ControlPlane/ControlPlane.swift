@@ -106,7 +106,8 @@ package struct ControlPlane: Sendable {
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
     let settlement = UsageSettlement(
-      pool: connections.pool, commands: commands, attempts: attempts, logger: logger)
+      pool: connections.pool, commands: commands, attempts: attempts, metrics: metrics,
+      logger: logger)
     let requestLogs = RequestLogStore(
       pool: connections.evidence, plans: configuration.plans, settlement: settlement,
       logger: logger)

@@ -36,12 +36,14 @@ package final class UsageSettlement: Service {
   private let pool: Pool
   private let commands: CommandHandler
   private let attempts: JobAttempts
+  private let saturated: SaturatedCounters
   private let logger: Logger
 
   package init(
-    pool: Pool, commands: CommandHandler, attempts: JobAttempts, logger: Logger
+    pool: Pool, commands: CommandHandler, attempts: JobAttempts, metrics: Metrics, logger: Logger
   ) {
     self.pool = pool
+    saturated = SaturatedCounters(pool: pool, metrics: metrics, logger: logger)
     self.commands = commands
     self.attempts = attempts
     self.logger = logger
@@ -146,7 +148,7 @@ package final class UsageSettlement: Service {
         UsageReport(
           id: id, projectID: ProjectID(project), requests: requests, costMicroUSD: cost))
     }
-    return await withTaskGroup { [reports] group in
+    let outcomes = await withTaskGroup { [reports] group in
       for item in items {
         guard let organization = item.organizationID, let reports = reports[organization] else {
           continue
@@ -157,6 +159,8 @@ package final class UsageSettlement: Service {
       for await (item, outcome) in group { outcomes[item] = outcome }
       return outcomes
     }
+    await saturated.look(at: Array(reports.keys), in: BillingPeriod(containing: .now))
+    return outcomes
   }
 
   private func count(

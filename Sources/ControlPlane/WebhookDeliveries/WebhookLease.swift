@@ -109,10 +109,11 @@ struct WebhookLease: Hashable, Sendable {
     if let report {
       statements += [
         record(report),
+        // An answer says nothing of the URL that the endpoint has been given meanwhile.
         """
-        UPDATE webhook_cursors \
-        SET failures = CASE WHEN \(report.isUnreadable) THEN failures WHEN \(report.isSuccess) THEN 0 \
-        ELSE failures + 1 END WHERE \(fragment: isOurs)
+        UPDATE webhook_cursors SET failures = CASE WHEN \(report.isUnreadable) THEN failures \
+        WHEN NOT \(report.isSuccess) THEN failures + 1 \
+        WHEN url = \(report.job.url) THEN 0 ELSE failures END WHERE \(fragment: isOurs)
         """,
       ]
     }
