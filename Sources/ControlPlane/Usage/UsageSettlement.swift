@@ -148,7 +148,7 @@ package final class UsageSettlement: Service {
         UsageReport(
           id: id, projectID: ProjectID(project), requests: requests, costMicroUSD: cost))
     }
-    let outcomes = await withTaskGroup { [reports] group in
+    let outcomes: [JobItem: AttemptOutcome] = await withTaskGroup { [reports] group in
       for item in items {
         guard let organization = item.organizationID, let reports = reports[organization] else {
           continue
