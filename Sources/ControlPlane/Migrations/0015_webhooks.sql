@@ -40,11 +40,17 @@ CREATE TABLE webhook_cursors (
   start_version bigint NOT NULL,
   -- When there may be something to send; null when nothing is waiting.
   due_at timestamptz,
-  -- How many attempts have failed since the last that did not. An endpoint that never answered begins as if one had.
+  -- Where the attempts went that `failures` counts.
+  url text NOT NULL,
+  -- How many attempts have failed since the last that did not. An endpoint that never answered begins as if one had, and
+  -- so does one that has another URL.
   failures integer NOT NULL,
   -- Who is sending, and until when nobody else may.
   lease_id uuid,
   lease_until timestamptz,
+  -- The event that is being sent, noted before it is sent, and the process that sends it. Both outlive a process that dies.
+  in_hand uuid,
+  holder bigint,
   PRIMARY KEY (organization_id, endpoint_id)
 );
 CREATE INDEX webhook_cursors_due_at ON webhook_cursors (due_at) WHERE due_at IS NOT NULL;

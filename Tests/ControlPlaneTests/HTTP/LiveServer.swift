@@ -24,7 +24,7 @@ struct LiveServer {
 
   private func router() -> APIRouter {
     let router = APIRouter()
-    router.authenticateHead = { [asksForToken] request, _ in
+    router.authenticateHead = { [asksForToken] request, _, _ in
       if asksForToken { _ = try BearerToken(request.headers) }
       return UUID()
     }
