@@ -189,7 +189,7 @@ package struct WebhookClient: Sendable {
     defer { timer.cancel() }
     let opening = ClientBootstrap(group: eventLoop)
       .connectTimeout(time)
-      .channelOption(.socketOption(.tcp_nodelay), value: 1)
+      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
