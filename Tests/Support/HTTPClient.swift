@@ -59,7 +59,7 @@ package final class HTTPClient: Sendable {
       kept.channel.close(promise: nil)
     }
     return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .channelOption(.socketOption(.tcp_nodelay), value: 1)
+      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
