@@ -16,6 +16,14 @@ class Mapping(dict):
 
     file, path, line, lines = "a rule of the bundler", "", 0, {}
 
+    @classmethod
+    def described(cls, written, **others):
+        """A mapping of which the description may be all that is written; `others` is what it has otherwise."""
+        result = cls(others | ({"description": written} if isinstance(written, str) else written))
+        if isinstance(written, cls):
+            result.file, result.path, result.line, result.lines = written.file, written.path, written.line, written.lines
+        return result
+
     def place(self, key=""):
         """The file, the line and the path of a key, as messages show them."""
         path = ".".join(filter(None, (self.path, key)))

@@ -28,13 +28,14 @@ class Schemas:
         self.add(f"{name}Id", Mapping(schema), id.place())
 
     def all(self):
-        """All schemas that are written, and pages and dry runs that are referred to."""
+        """All schemas that are written, each followed by the page and the dry run that are derived from it."""
         for name, place in list(self.sources.items()):
             self.named(name, place)
         # The list grows meanwhile: pages and dry runs refer to others.
         for name, place in self.wanted:
             self.named(name, place)
-        return self.made
+        derived = [[name, f"{name}Page", f"{name}DryRun"] for name in self.written]
+        return {name: self.made[name] for names in derived for name in names if name in self.made}
 
     def named(self, name, place):
         """A schema by its name."""
@@ -117,7 +118,7 @@ class Schemas:
         return _closed(
             data={"type": "array", "maxItems": 200, "items": self._one(of, place)},
             next_cursor=self._one("NextCursor", place),
-        ) | {"examples": [{"next_cursor": None} | page for page in pages]}
+        ) | {"examples": [page | {"next_cursor": page.get("next_cursor")} for page in pages]}
 
     def _dry_run(self, name, written, place):
         """The reply to a dry run: the events that would be appended, and the resource as it would be."""

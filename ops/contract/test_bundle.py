@@ -129,6 +129,7 @@ class BundleTests(unittest.TestCase):
         self.assertIn(f"{start}12: ", self.error("requestBody: NewThing", "requestBody: OldThing"))
         self.assertIn("there is no schema 'OldThing'", self.error("requestBody: NewThing", "requestBody: OldThing"))
         self.assertIn("is written twice", self.error("  Thing:\n    members", "  NewThing:\n    members"))
+        self.assertIn("the path names none", self.error("/v1/organizations/{organization}/things:\n", "/v1/things:\n"))
         self.assertIn("is not among the tags", self.error("tag: Things", "tag: Thing"))
         self.assertIn("there is no 'ThngChanged'", self.error("200: ThingChanged", "200: ThngChanged"))
         self.assertIn("no parameter has the path 'things/{thing}'", self.error("path: 'things/{thing}', ", ""))
@@ -152,19 +153,19 @@ class BundleTests(unittest.TestCase):
 
     def test_a_list_has_pages(self):
         self.assertEqual(self.names(self.operation("get")["parameters"]), ["Limit", "Cursor"])
-        page = self.bundle().components["schemas"]["ThingPage"]
+        page = self.bundle().document["components"]["schemas"]["ThingPage"]
         self.assertEqual(page["properties"]["data"]["items"], {"$ref": "#/components/schemas/Thing"})
         self.assertEqual(page["examples"][0]["data"], [{"id": "thg_1", "name": "2026-11-24T10:55:02Z"}])
 
     def test_what_extends_another_has_its_members(self):
-        schemas = self.bundle().components["schemas"]
+        schemas = self.bundle().document["components"]["schemas"]
         self.assertEqual(schemas["IssuedThing"]["required"], ["id", "name", "secret"])
         self.assertEqual(schemas["IssuedThing"]["examples"][0]["id"], "thg_1")
         self.assertEqual(schemas["ThingDryRun"]["examples"][0]["resource"], {"id": "thg_1", "name": "off"})
         self.assertNotIn("required", schemas["NewThing"])
 
     def test_a_link_takes_ids_from_the_reply_and_the_version_from_its_header(self):
-        link = self.bundle().components["links"]["ChangeThing"]
+        link = self.bundle().document["components"]["links"]["ChangeThing"]
         self.assertEqual(link["parameters"], {
             "path.organization": "$response.body#/organization_id", "path.thing": "$response.body#/id",
             "header.If-Match": "$response.header.ETag"})
