@@ -18,7 +18,7 @@ import time
 AS_SYSTEM = {"PGOPTIONS": "-c signalbox.principal=system"}
 # Large enough for every workspace that is measured.
 PLANS = pathlib.Path(__file__).resolve().parents[2] / "fixtures/plans/roomy.json"
-TOKEN = "benchmark-administrator"
+TOKEN = "the-benchmarks-administrator"
 CONNECTIONS = 300  # the embedded PostgreSQL allows 100, and pgbench alone takes 128
 
 
