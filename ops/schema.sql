@@ -673,6 +673,7 @@ CREATE TABLE public.webhook_cursors (
     "position" bigint NOT NULL,
     start_version bigint NOT NULL,
     due_at timestamp with time zone,
+    url text NOT NULL,
     failures integer NOT NULL,
     lease_id uuid,
     lease_until timestamp with time zone

@@ -93,7 +93,7 @@ extension ConfigurationDocument.Organization {
     guard let members = json.object("projects") else { throw .notAnObject("/projects") }
     for name in members.names {
       projects[try ProjectID(named: name, in: "/projects")] =
-        try inside("/projects/\(name)") { () throws(ConfigurationError) in
+        try inside("/projects/\(name.asPointerToken)") { () throws(ConfigurationError) in
           guard let project = members.object(name) else { throw .notAnObject("") }
           return try project.piece()
         }
@@ -143,7 +143,7 @@ extension ConfigurationDocument {
     if let organizations = rest.object("organizations") {
       for name in organizations.names {
         let id = try OrganizationID(named: name, in: "/organizations")
-        update.organizations[id] = try inside("/organizations/\(name)") {
+        update.organizations[id] = try inside("/organizations/\(name.asPointerToken)") {
           () throws(ConfigurationError) in
           if organizations.isNull(name) { return .removed }
           guard let change = organizations.object(name) else { throw .notAnObject("") }
@@ -195,7 +195,8 @@ extension ConfigurationDocument {
     var projects: [ProjectID: [UInt8]?] = [:]
     for name in changes.names {
       let id = try ProjectID(named: name, in: "/projects")
-      let piece = try inside("/projects/\(name)") { () throws(ConfigurationError) -> [UInt8]? in
+      let piece = try inside("/projects/\(name.asPointerToken)") {
+        () throws(ConfigurationError) -> [UInt8]? in
         if changes.isNull(name) { return nil }
         guard let change = changes.object(name) else { throw .notAnObject("") }
         return try merged(current?.projects[id] ?? emptyObject, change)

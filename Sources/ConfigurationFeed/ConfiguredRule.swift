@@ -40,10 +40,14 @@ package struct ConfiguredRule: Hashable, Sendable {
     }
     let known: Set = ["provider", kind.rawValue, "effect", "expires_at"]
     if let unknown = reader.members.keys.first(where: { !known.contains($0) }) {
-      throw .invalid(pointer: "/\(unknown)", reason: "is not known")
+      throw .invalid(pointer: "/\(unknown.asPointerToken)", reason: "is not known")
     }
     let subject = try reader.required(kind.rawValue, try reader.string(kind.rawValue))
-    guard let match = Rule.Match(kind, subject, provider: try reader.string("provider")) else {
+    let provider = try reader.string("provider")
+    if let provider, ProviderPattern(provider) == nil {
+      throw .invalid(pointer: "/provider", reason: "is no provider's name")
+    }
+    guard let match = Rule.Match(kind, subject, provider: provider) else {
       throw .invalid(pointer: "/\(kind.rawValue)", reason: "names none that there is")
     }
     self.match = match

@@ -39,7 +39,8 @@ struct DocumentReader {
     try text.readObject("/organizations") { (name, text) throws(ConfigurationError) in
       let id = try OrganizationID(named: name, in: "/organizations")
       guard organizations[id] == nil else { throw text.error(.duplicateKey) }
-      organizations[id] = try inside("/organizations/\(name)") { () throws(ConfigurationError) in
+      organizations[id] = try inside("/organizations/\(name.asPointerToken)") {
+        () throws(ConfigurationError) in
         try readOrganization(&text)
       }
     }
@@ -61,7 +62,7 @@ struct DocumentReader {
       try text.readObject("/projects") { (name, text) throws(ConfigurationError) in
         let id = try ProjectID(named: name, in: "/projects")
         guard read[id] == nil else { throw text.error(.duplicateKey) }
-        read[id] = try inside("/projects/\(name)") { () throws(ConfigurationError) in
+        read[id] = try inside("/projects/\(name.asPointerToken)") { () throws(ConfigurationError) in
           try text.readPiece()
         }
       }

@@ -59,7 +59,9 @@ struct MemberReader {
     var result = [Key: Value](minimumCapacity: members.count)
     for (member, value) in members {
       result[try inside("/\(name)") { () throws(ConfigurationError) in try key(member) }] =
-        try inside("/\(name)/\(member)") { () throws(ConfigurationError) in try body(value) }
+        try inside("/\(name)/\(member.asPointerToken)") { () throws(ConfigurationError) in
+          try body(value)
+        }
     }
     return result
   }

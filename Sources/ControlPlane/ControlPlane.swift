@@ -102,7 +102,8 @@ package struct ControlPlane: Sendable {
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
-    let settlement = UsageSettlement(pool: connections.pool, commands: commands, logger: logger)
+    let settlement = UsageSettlement(
+      pool: connections.pool, commands: commands, metrics: metrics, logger: logger)
     let requestLogs = RequestLogStore(
       pool: connections.evidence, plans: configuration.plans, settlement: settlement,
       logger: logger)

@@ -81,7 +81,7 @@ func pointerToNull(in node: UnsafeMutablePointer<json_t>) -> String? {
     var found: String?
     forEachMember(of: node) { name, value in
       guard found == nil, let rest = pointerToNull(in: value) else { return }
-      found = "/\(escapedForPointer(String(decoding: name, as: UTF8.self)))\(rest)"
+      found = "/\(String(decoding: name, as: UTF8.self).asPointerToken)\(rest)"
     }
     return found
   case JSON_ARRAY:
@@ -92,8 +92,4 @@ func pointerToNull(in node: UnsafeMutablePointer<json_t>) -> String? {
     return nil
   default: return nil
   }
-}
-
-private func escapedForPointer(_ name: String) -> String {
-  String(name.flatMap { $0 == "~" ? Array("~0") : $0 == "/" ? Array("~1") : [$0] })
 }

@@ -26,6 +26,13 @@ struct Serve: AsyncParsableCommand {
 
   @OptionGroup var databaseOptions: DatabaseOptions
 
+  @Option(
+    help: """
+      The user to become when root starts the server; root only with --user root. (default: the owner of the data \
+      directory, else signalbox, else postgres, or nobody beside DATABASE_URL)
+      """)
+  var user: String?
+
   @Option(help: "The port to answer on; 0 takes a free one. (default: 8080)")
   var port: Int?
 
@@ -78,32 +85,69 @@ struct Serve: AsyncParsableCommand {
   @Flag(help: "Make an organization with projects to look at, in an empty database.")
   var demo = false
 
-  func run() async throws {
+  func run() async throws { try await start().run() }
+
+  /// What is done on the main thread, while it is the only one: settings are read, and root becomes another user.
+  func start() throws -> Start {
     let logger = Logger(label: "signalbox") { _ in JSONLogHandler() }
     let database = try databaseOptions.database()
-    let owner = try await database.start()
-    do {
-      try await serve(owner, database, logger)
-    } catch {
-      await database.stop()
-      throw error
-    }
-    await database.stop()
+    // Files of secrets and settings may be for root only. Everything after them is done as another user.
+    let settings = try settings(database)
+    try ProcessUser.become(
+      named: user ?? Environment["SIGNALBOX_USER"], database, in: databaseOptions.directory, logger)
+    return Start(serve: self, database: database, settings: settings, logger: logger)
   }
 
-  private func serve(
-    _ owner: ConnectionOptions, _ database: Database, _ logger: Logger
+  /// A server that has all that it needs to start.
+  struct Start: Sendable {
+    fileprivate let serve: Serve
+    fileprivate let database: Database
+    fileprivate let settings: Settings
+    fileprivate let logger: Logger
+
+    func run() async throws {
+      let owner = try await database.start()
+      do {
+        try await serve.serve(owner, database, settings, logger)
+      } catch {
+        await database.stop()
+        throw error
+      }
+      await database.stop()
+    }
+  }
+
+  /// What options, the environment and the files that they name say, before there is a database.
+  fileprivate struct Settings: Sendable {
+    let secrets: Secrets
+    let bootstrapToken: String?
+    let isDevelopment: Bool
+    var configuration: ControlPlane.Configuration
+  }
+
+  private func settings(_ database: Database) throws -> Settings {
+    let secrets = try Secrets()
+    let token = try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken)
+    let isDevelopment = try self.isDevelopment(database)
+    var configuration = ControlPlane.Configuration(database: ConnectionOptions())
+    try configure(&configuration)
+    configuration.stripe = try stripeSettings(secrets)
+    configuration.allowsSelfServicePlans = try allowsSelfServicePlans(secrets)
+    return Settings(
+      secrets: secrets, bootstrapToken: token, isDevelopment: isDevelopment,
+      configuration: configuration)
+  }
+
+  fileprivate func serve(
+    _ owner: ConnectionOptions, _ database: Database, _ settings: Settings, _ logger: Logger
   ) async throws {
     let preparation = Preparation(
-      owner: owner, secrets: try Secrets(),
-      bootstrapToken: try Environment["SIGNALBOX_BOOTSTRAP_TOKEN"].map(Self.bootstrapToken),
-      isDevelopment: try isDevelopment(database), makesDemo: demo, logger: logger)
-    var configuration = ControlPlane.Configuration(database: owner.asApplication)
-    try configure(&configuration)
+      owner: owner, secrets: settings.secrets, bootstrapToken: settings.bootstrapToken,
+      isDevelopment: settings.isDevelopment, makesDemo: demo, logger: logger)
+    var configuration = settings.configuration
+    configuration.database = owner.asApplication
     try ThreadReserve.check(configuration)
     Self.warnOfProxies(configuration, logger)
-    configuration.stripe = try stripeSettings(preparation.secrets)
-    configuration.allowsSelfServicePlans = try allowsSelfServicePlans(preparation.secrets)
     let host = configuration.http.host
     guard case .external = database else {
       let controlPlane = try await preparation.controlPlane(

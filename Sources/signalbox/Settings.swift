@@ -31,7 +31,7 @@ struct DatabaseOptions: ParsableArguments {
 }
 
 /// Where the data is.
-enum Database {
+enum Database: Sendable {
   case external(ConnectionOptions)
   case embedded(EmbeddedServer)
 

@@ -1,6 +1,7 @@
 import ArgumentParser
+import Dispatch
+import Glibc
 
-@main
 struct Signalbox: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "signalbox",
@@ -12,4 +13,34 @@ struct Signalbox: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [Serve.self, Migrate.self, Keys.self, Verify.self])
+}
+
+/// Where the process begins.
+@main
+enum Program {
+  /// Not asynchronous: an asynchronous `main` has given the main thread away before its first line. Dispatch ends that thread
+  /// but for its last step, and the C library changes the user of no thread that is ending (see ``ProcessUser``).
+  static func main() {
+    do {
+      if let serve = try Signalbox.parseAsRoot() as? Serve {
+        let start = try serve.start()
+        Task {
+          do {
+            try await start.run()
+          } catch {
+            Signalbox.exit(withError: error)
+          }
+          exit(EXIT_SUCCESS)
+        }
+      } else {
+        Task {
+          await Signalbox.main(nil)
+          exit(EXIT_SUCCESS)
+        }
+      }
+    } catch {
+      Signalbox.exit(withError: error)
+    }
+    dispatchMain()
+  }
 }

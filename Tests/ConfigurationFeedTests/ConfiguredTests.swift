@@ -68,7 +68,20 @@ struct ConfiguredTests {
       #"{"environment":"live","rules":{"\#(RuleID.number(1))":{"effect":"deny"}}}"#,
       "/rules/\(RuleID.number(1))"
     ),
+    (
+      #"{"environment":"live","rules":{"\#(RuleID.number(1))":{"effect":"deny","model":"*","provider":"open ai"}}}"#,
+      "/rules/\(RuleID.number(1))/provider"
+    ),
+    (
+      #"{"environment":"live","rules":{"\#(RuleID.number(1))":{"effect":"deny","model":"gpt 4","provider":"openai"}}}"#,
+      "/rules/\(RuleID.number(1))/model"
+    ),
+    (
+      #"{"environment":"live","rules":{"\#(RuleID.number(1))":{"effect":"deny","country":"DE","a/b~":1}}}"#,
+      "/rules/\(RuleID.number(1))/a~1b~0"
+    ),
     (#"{"environment":"live","api_keys":{"k":{}}}"#, "/api_keys/k/hash"),
+    (#"{"environment":"live","api_keys":{"a/b":{}}}"#, "/api_keys/a~1b/hash"),
     (
       #"{"environment":"live","provider_keys":{"p":{"sealed":"x"}}}"#,
       "/provider_keys/p/fingerprint"

@@ -38,6 +38,10 @@ final class ServerProcess: Sendable {
       "SIGNALBOX_BOOTSTRAP_TOKEN": Self.token, "SIGNALBOX_RATE_LIMITS": "off",
       "SIGNALBOX_PLANS": Self.plans,
     ]
+    // The tests' databases are reached by sockets that only their owner, and root, can reach.
+    if database != nil, threads == nil, geteuid() == 0 {
+      environment["SIGNALBOX_USER"] = "postgres"
+    }
     environment["SIGNALBOX_MUTANT"] = getenv("SIGNALBOX_MUTANT").map { String(cString: $0) }
     if let database {
       environment["DATABASE_URL"] = database
@@ -58,9 +62,19 @@ final class ServerProcess: Sendable {
   }
 
   /// Another command than `serve`, on the data of a server.
-  init(_ command: [String], directory: String, settings: [String: String] = [:]) throws {
+  ///
+  /// - Parameter user: who starts it, which needs root; nil for the user of this process.
+  init(
+    _ command: [String], directory: String, settings: [String: String] = [:],
+    startedBy user: uid_t? = nil
+  ) throws {
     port = 0
-    arguments = try [Self.binary("signalbox")] + command + ["--data-dir", "\(directory)/server"]
+    let started = user.map {
+      ["/usr/bin/setpriv", "--reuid=\($0)", "--regid=\($0)", "--clear-groups"]
+    }
+    arguments =
+      try (started ?? []) + [Self.binary("signalbox")] + command
+      + ["--data-dir", "\(directory)/server"]
     environment = settings
     let name = UInt32.random(in: 0 ... .max)
     logPath = "\(directory)/command-\(name).log"

@@ -165,8 +165,10 @@ class Server:
     @contextlib.contextmanager
     def running(cls, signalbox, postgres, log, database="signalbox"):
         port = free_port()
+        # Root reaches PostgreSQL's private socket, and becomes a user that does.
+        user = ["--user", "postgres"] if os.geteuid() == 0 else []
         with open(log, "ab") as errors, child(
-            [signalbox, "serve", "--port", port, "--dev-identity"],
+            [signalbox, "serve", "--port", port, "--dev-identity", *user],
             env={
                 **os.environ, "DATABASE_URL": postgres.url(database),
                 "SIGNALBOX_BOOTSTRAP_TOKEN": TOKEN, "SIGNALBOX_RATE_LIMITS": "off",

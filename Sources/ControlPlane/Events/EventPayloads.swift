@@ -5,15 +5,15 @@ import JSON
 
 /// Recorded events as callers see them.
 enum EventPayloads {
-  /// A page of the feed; `next_after` is where the next one begins, the same as before when there was nothing new.
+  /// A page of the feed; `next_after` is where the next one begins.
   ///
   /// - Throws: when a stored payload is not JSON.
-  static func page(_ events: [RecordedEvent], after: Int64) throws -> Reply {
+  static func page(_ events: [RecordedEvent], nextAfter: Int64) throws -> Reply {
     var data = JSONArray()
     for event in events { data.append(try event.json()) }
     var body = JSONObject()
     body.set("data", data)
-    body.set("next_after", events.last?.position ?? after)
+    body.set("next_after", nextAfter)
     return .json(body.bytes())
   }
 }

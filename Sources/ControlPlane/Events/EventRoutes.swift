@@ -3,6 +3,7 @@ import EventStore
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Postgres
 import ServiceLifecycle
 
 /// `/v1/organizations/{organization}/events`: the workspace's part of the log, oldest first, with what makes it verifiable;
@@ -29,7 +30,19 @@ struct EventRoutes: RouteGroup {
       EventLog.events(
         of: member.organizationID.uuid, after: after, limit: Int64(limit),
         types: member.readableEventTypes))
-    return try EventPayloads.page(rows.map { try RecordedEvent($0) }, after: after)
+    let events = try rows.map { try RecordedEvent($0) }
+    if let last = events.last { return try EventPayloads.page(events, nextAfter: last.position) }
+    return try EventPayloads.page([], nextAfter: await end(of: member, after: after))
+  }
+
+  /// The position up to which a page without events has looked: behind all events that its caller may not see, so that the
+  /// next request does not look past the same ones again. Those appended since the page began are left to the next one.
+  private func end(of member: Membership, after: Int64) async throws -> Int64 {
+    guard member.readableEventTypes != nil else { return after }
+    let rows = try await member.reads.rows(
+      EventLog.last(
+        of: member.organizationID.uuid, after: after, upTo: member.reads.position))
+    return try rows.first.map { row throws(PostgresError) in try row.decode(Int64.self) } ?? after
   }
 
   private func stream(request: Request, context: APIContext) async throws -> Response {

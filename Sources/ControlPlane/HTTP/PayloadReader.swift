@@ -350,7 +350,7 @@ package final class PayloadReader {
       return values.enumerated().map { withoutNUL($0.element, "\(pointer)/\($0.offset)") }
         .allSatisfy { $0 }
     case .object(let members):
-      return members.map { withoutNUL($0.value, "\(pointer)/\(Self.escaped($0.key))") }
+      return members.map { withoutNUL($0.value, "\(pointer)/\($0.key.asPointerToken)") }
         .allSatisfy { $0 }
     case .null, .bool, .integer, .real:
       return true
@@ -362,12 +362,7 @@ package final class PayloadReader {
     return nil
   }
 
-  private func pointer(to name: String) -> String { "\(pointer)/\(Self.escaped(name))" }
-
-  /// RFC 6901 §3: `~` and `/` in names are escaped.
-  private static func escaped(_ name: String) -> String {
-    name.replacing("~", with: "~0").replacing("/", with: "~1")
-  }
+  private func pointer(to name: String) -> String { "\(pointer)/\(name.asPointerToken)" }
 }
 
 extension JSONValue {

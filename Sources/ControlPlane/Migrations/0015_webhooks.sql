@@ -40,7 +40,10 @@ CREATE TABLE webhook_cursors (
   start_version bigint NOT NULL,
   -- When there may be something to send; null when nothing is waiting.
   due_at timestamptz,
-  -- How many attempts have failed since the last that did not. An endpoint that never answered begins as if one had.
+  -- Where the attempts went that `failures` counts.
+  url text NOT NULL,
+  -- How many attempts have failed since the last that did not. An endpoint that never answered begins as if one had, and
+  -- so does one that has another URL.
   failures integer NOT NULL,
   -- Who is sending, and until when nobody else may.
   lease_id uuid,

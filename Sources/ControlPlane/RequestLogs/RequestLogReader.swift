@@ -44,7 +44,7 @@ struct RequestLogReader {
     errors = []
     guard scanner.take("{") else {
       _ = try scanner.value()
-      refuse("", "type", "must be an object")
+      refuse(pointer: "", "type", "must be an object")
       return .refused(errors)
     }
     try members(&scanner)
@@ -65,7 +65,7 @@ struct RequestLogReader {
       isFirst = false
       let value = try scanner.value()
       guard let place = Self.place(of: name, from: expected) else {
-        refuse(name.text ?? "", "unknown", "is not a member of this object")
+        refuse(named: name.text ?? "", "unknown", "is not a member of this object")
         continue
       }
       if values[place] != nil { refuse(place, "duplicate", "occurs more than once") }
@@ -259,13 +259,18 @@ struct RequestLogReader {
   }
 
   private mutating func refuse(_ place: Int, _ code: String, _ detail: String) {
-    refuse("\(Self.names[place])", code, detail)
+    refuse(named: "\(Self.names[place])", code, detail)
   }
 
-  private mutating func refuse(_ name: String, _ code: String, _ detail: String) {
+  /// A name that the gateway has made up may be as long as the body; what it begins with says which one is meant. It is cut
+  /// before it is escaped: half an escape would be no pointer.
+  private mutating func refuse(named name: String, _ code: String, _ detail: String) {
+    let beginning = String(String.UnicodeScalarView(name.unicodeScalars.prefix(64)))
+    refuse(pointer: "/\(beginning.asPointerToken)", code, detail)
+  }
+
+  private mutating func refuse(pointer: String, _ code: String, _ detail: String) {
     guard errors.count < Self.mostErrors else { return }
-    let name = name.replacing("~", with: "~0").replacing("/", with: "~1")
-    let pointer = name.isEmpty ? "" : "/\(name.prefix(64))"
     errors.append(.init(pointer: pointer, code: code, detail: detail))
   }
 }

@@ -114,7 +114,8 @@ struct RuleDraft {
     if count == 0 {
       reader.refuse("network", "required", "one of network, country, region and model is required")
     } else if count > 1 {
-      let last = isAboutModel ? "model" : named[named.count - 1]
+      let last =
+        isAboutModel ? reader.isThere("model") ? "model" : "provider" : named[named.count - 1]
       reader.refuse(
         last, "choice", "a rule is about one thing: network, country, region or model")
     } else if isAboutModel, !(reader.isThere("provider") && reader.isThere("model")) {

@@ -53,6 +53,19 @@ enum UsageCounterTable: EntityTable {
     """
   }
 
+  /// The counters of a month that have reached the largest number: rows of a workspace and one of its projects, or null for
+  /// all of its projects together.
+  static func saturated(in organizations: [UUID], _ period: BillingPeriod) -> Query {
+    """
+    WITH counters AS (SELECT * FROM usage_counters \
+    WHERE organization_id = ANY(\(organizations)) AND period = \(period.description)) \
+    SELECT organization_id, project_id FROM counters \
+    WHERE greatest(included, credits, refused, cost_micro_usd) = \(Int64.max) \
+    UNION ALL SELECT organization_id, NULL FROM counters GROUP BY organization_id \
+    HAVING greatest(sum(included), sum(credits), sum(refused)) >= \(Int64.max)
+    """
+  }
+
   private static let columns = Query(unchecked: table.columnList)
 }
 

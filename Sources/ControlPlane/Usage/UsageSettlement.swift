@@ -30,10 +30,12 @@ package final class UsageSettlement: Service {
   private let state = Mutex(State())
   private let pool: Pool
   private let commands: CommandHandler
+  private let saturated: SaturatedCounters
   private let logger: Logger
 
-  package init(pool: Pool, commands: CommandHandler, logger: Logger) {
+  package init(pool: Pool, commands: CommandHandler, metrics: Metrics, logger: Logger) {
     self.pool = pool
+    saturated = SaturatedCounters(pool: pool, metrics: metrics, logger: logger)
     self.commands = commands
     self.logger = logger
   }
@@ -135,6 +137,7 @@ package final class UsageSettlement: Service {
         }
       }
     }
+    await saturated.look(at: Array(reports.keys), in: BillingPeriod(containing: .now))
   }
 
   /// - Returns: false when it has to be tried again.

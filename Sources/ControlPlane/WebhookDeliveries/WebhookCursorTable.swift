@@ -11,6 +11,7 @@ struct WebhookCursorRow {
   let position: Int64
   let startVersion: Int64
   let dueAt: Timestamp?
+  let url: String
   let failures: Int
   let leaseID: UUID?
   let leaseUntil: Timestamp?
@@ -28,6 +29,7 @@ enum WebhookCursorTable {
       .value("position") { $0.position },
       .value("start_version") { $0.startVersion },
       .value("due_at") { $0.dueAt.map(TimestampTZ.init) },
+      .value("url") { $0.url },
       .value("failures") { Int32($0.failures) },
       .value("lease_id") { $0.leaseID },
       .value("lease_until") { $0.leaseUntil.map(TimestampTZ.init) },
@@ -70,15 +72,22 @@ enum WebhookCursorTable {
       "BEGIN",
       """
       INSERT INTO webhook_cursors \
-      (organization_id, endpoint_id, owner_id, position, start_version, failures) \
-      SELECT organization_id, endpoint_id, \(fragment: owner), 0, 0, 1 FROM webhook_endpoints AS e \
-      WHERE organization_id = ANY(\(organizations)) AND NOT EXISTS (SELECT FROM webhook_cursors AS c \
+      (organization_id, endpoint_id, owner_id, position, start_version, url, failures) \
+      SELECT organization_id, endpoint_id, \(fragment: owner), 0, 0, url, 1 \
+      FROM webhook_endpoints AS e WHERE organization_id = ANY(\(organizations)) AND NOT EXISTS (SELECT FROM webhook_cursors AS c \
       WHERE c.organization_id = e.organization_id AND c.endpoint_id = e.endpoint_id) \
       ORDER BY organization_id, endpoint_id ON CONFLICT DO NOTHING
       """,
       """
       SELECT 1 FROM webhook_cursors WHERE organization_id = ANY(\(organizations)) \
       ORDER BY organization_id, endpoint_id FOR UPDATE
+      """,
+      // At another URL an endpoint has never answered.
+      """
+      UPDATE webhook_cursors AS c SET url = e.url, failures = greatest(c.failures, 1) \
+      FROM webhook_endpoints AS e WHERE c.organization_id = ANY(\(organizations)) \
+      AND e.organization_id = c.organization_id AND e.endpoint_id = c.endpoint_id \
+      AND e.url <> c.url
       """,
       // What was asked for last, once.
       """
@@ -146,9 +155,9 @@ enum WebhookCursorTable {
       "BEGIN",
       """
       INSERT INTO webhook_cursors \
-      (organization_id, endpoint_id, owner_id, position, start_version, failures) \
-      SELECT organization_id, endpoint_id, \(fragment: owner), 0, 0, 1 FROM webhook_endpoints AS e \
-      WHERE organization_id = \(organization.uuid) AND endpoint_id = \(endpoint.uuid) \
+      (organization_id, endpoint_id, owner_id, position, start_version, url, failures) \
+      SELECT organization_id, endpoint_id, \(fragment: owner), 0, 0, url, 1 \
+      FROM webhook_endpoints AS e WHERE organization_id = \(organization.uuid) AND endpoint_id = \(endpoint.uuid) \
       ON CONFLICT DO NOTHING
       """,
       lock(endpoint, in: organization),

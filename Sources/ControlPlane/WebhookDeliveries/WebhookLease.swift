@@ -104,9 +104,10 @@ struct WebhookLease: Hashable, Sendable {
     if let report {
       statements += [
         record(report),
+        // An answer says nothing of the URL that the endpoint has been given meanwhile.
         """
-        UPDATE webhook_cursors \
-        SET failures = CASE WHEN \(report.isSuccess) THEN 0 ELSE failures + 1 END WHERE \(fragment: isOurs)
+        UPDATE webhook_cursors SET failures = CASE WHEN NOT \(report.isSuccess) THEN failures + 1 \
+        WHEN url = \(report.job.url) THEN 0 ELSE failures END WHERE \(fragment: isOurs)
         """,
       ]
     }

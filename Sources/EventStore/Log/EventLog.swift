@@ -71,6 +71,16 @@ package enum EventLog {
     return bounded(query + " ORDER BY position LIMIT \(limit)")
   }
 
+  /// One row: the position of the last event of one stream in `(position, end]`, or `position` when there is none.
+  package static func last(
+    of organizationID: UUID, after position: Int64, upTo end: Int64
+  ) -> Query {
+    """
+    SELECT coalesce(max(position), \(position)) FROM events \
+    WHERE organization_id = \(organizationID) AND position > \(position) AND position <= \(end)
+    """
+  }
+
   /// A page of the events of one stream with versions in the range, in order: at least one when there are any, and fewer than
   /// the range and `limit` allow when they are large.
   package static func page(

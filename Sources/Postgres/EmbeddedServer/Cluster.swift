@@ -137,6 +137,8 @@ struct Cluster: Sendable {
     let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard log >= 0 else { throw .file(path: path, errno: errno) }
     defer { close(log) }
+    // The server may run as this user itself next time.
+    try user.own(path)
     let parameters = Cluster.defaults.merging(settings) { $1 }
       .merging(["unix_socket_directories": sockets]) { $1 }
       .sorted { $0.key < $1.key }

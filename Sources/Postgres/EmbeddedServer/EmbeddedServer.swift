@@ -6,7 +6,7 @@ import Synchronization
 /// socket in a directory that nobody else can enter.
 ///
 /// The same engine as everywhere else: durable, and only its memory settings are small. When we are
-/// root it runs as user `postgres`. If we are killed it goes on, and the next start adopts it.
+/// root it runs as the user that ``ServiceUser`` names. If we are killed it goes on, and the next start adopts it.
 package final class EmbeddedServer: Sendable {
   private struct State {
     var lock: DirectoryLock?
@@ -94,7 +94,7 @@ package final class EmbeddedServer: Sendable {
   }
 
   private func start(_ state: inout State) throws -> ConnectionOptions {
-    let user = try ServiceUser.current()
+    let user = try ServiceUser.current(ownerOf: dataDirectory)
     let (directory, lock) = try claim(user)
     let cluster = try Cluster(directory: directory, user: user, settings: settings)
     try cluster.initialize()
@@ -109,29 +109,18 @@ package final class EmbeddedServer: Sendable {
     return cluster.options(user: Cluster.role, database: Cluster.database)
   }
 
-  /// Makes the directory ours, and nobody else's.
+  /// Makes a directory that only this user can enter, and holds it.
   private func claim(
     _ user: ServiceUser
   ) throws(EmbeddedServerError) -> (directory: String, lock: DirectoryLock) {
-    var made = ""
-    let isAbsolute = dataDirectory.hasPrefix("/")
-    for component in dataDirectory.split(separator: "/") {
-      made += (made.isEmpty && !isAbsolute ? "" : "/") + component
-      guard mkdir(made, 0o755) == 0 || errno == EEXIST else {
-        throw .file(path: made, errno: errno)
-      }
-    }
-    guard let resolved = realpath(dataDirectory, nil) else {
-      throw .file(path: dataDirectory, errno: errno)
-    }
-    defer { free(resolved) }
-    let directory = String(cString: resolved)
+    let directory = try DataDirectory.make(dataDirectory)
     let names = list(directory)
     guard names.isEmpty || names.contains("signalbox.lock") else {
       throw .foreignDirectory(directory)
     }
     let lock = try DirectoryLock(directory)
     try user.makePrivateDirectory(directory)
+    try user.own("\(directory)/signalbox.lock")
     try user.checkAccess(directory)
     return (directory, lock)
   }

@@ -45,6 +45,11 @@ struct PostgresPrograms {
 func list(_ directory: String) -> [String] {
   guard let stream = opendir(directory) else { return [] }
   defer { closedir(stream) }
+  return names(in: stream)
+}
+
+/// The names that are left in a stream of a directory.
+func names(in stream: OpaquePointer) -> [String] {
   var names: [String] = []
   while let entry = readdir(stream) {
     let name = withUnsafeBytes(of: &entry.pointee.d_name) {

@@ -25,6 +25,49 @@ import Testing
     #expect(end["next_after"]?.integer == after)
   }
 
+  @Test func `events that are hidden are looked past once, and none that is shown is skipped`()
+    async throws
+  {
+    let plane = try await TestControlPlane.shared
+    let organization = try await plane.client.makeOrganization()
+    let viewer = try await plane.makeMember(of: organization, role: .viewer)
+    func position() async throws -> Int64 {
+      let events = try await plane.client.get("\(organization)/events?limit=200").json["data"]
+      return try #require(events?.array?.last?["position"]?.integer)
+    }
+    func page(after: Int64) async throws -> (types: [String], next: Int64) {
+      let page = try await viewer.get("\(organization)/events?after=\(after)").json
+      let types = page["data"]?.array?.compactMap { $0["type"]?.string } ?? []
+      return (types, try #require(page["next_after"]?.integer))
+    }
+    func invite(_ number: Int) async throws {
+      let reply = try await plane.client.post(
+        "\(organization)/invitations", #"{"email":"guest\#(number)@example.com","role":"viewer"}"#)
+      #expect(reply.status == 201, "\(reply.text)")
+    }
+    var after = try await page(after: 0).next
+    for number in 0..<3 { try await invite(number) }
+    let hidden = try await position()
+    let first = try await page(after: after)
+    #expect(first.types == [])
+    #expect(first.next == hidden && hidden > after, "\(first) \(hidden)")
+    let again = try await page(after: hidden)
+    #expect(again.types == [] && again.next == hidden)
+    #expect(try await page(after: hidden + 1_000_000).next == hidden + 1_000_000)
+    _ = try await plane.client.makeProject(in: organization)
+    for number in 3..<5 { try await invite(number) }
+    // What is shown between hidden ones is where the page ends.
+    let shown = try await page(after: after)
+    #expect(shown.types.first == "project.created")
+    #expect(shown.next < (try await position()))
+    after = try await page(after: shown.next).next
+    #expect(after == (try await position()))
+    // Who may read all of them begins again.
+    let types = try await plane.client.get("\(organization)/events?limit=200").json["data"]?.array?
+      .compactMap { $0["type"]?.string }
+    #expect(types?.count { $0 == "invitation.created" } == 6)
+  }
+
   @Test(arguments: ["after=-1", "after=x", "after=", "cursor=abc", "limit=0"])
   func `a place that is none is refused`(query: String) async throws {
     let client = try await TestControlPlane.shared.client

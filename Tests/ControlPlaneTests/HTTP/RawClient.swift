@@ -14,8 +14,13 @@ final class RawClient {
   private let descriptor: CInt
   private var received: [UInt8] = []
 
-  init(port: Int) throws {
+  /// - Parameter receiveBuffer: how many bytes the kernel takes for this client before it reads them; nil for the usual number.
+  init(port: Int, receiveBuffer: CInt? = nil) throws {
     descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+    if var receiveBuffer {
+      setsockopt(
+        descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(MemoryLayout<CInt>.size))
+    }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = in_port_t(port).bigEndian

@@ -49,6 +49,58 @@ import Testing
     #expect(ids == expected.map(\.id))
   }
 
+  /// Two clients that stop reading keep the slots of their workspace; nothing else is refused for them.
+  @Test func `429 while as many exports go on as there may be, until a client is gone`()
+    async throws
+  {
+    try await TestControlPlane.with { planes in
+      let (world, other) = (try await EvidenceWorld(planes[0]), try await EvidenceWorld(planes[0]))
+      // More than the kernel keeps for a connection.
+      let (model, now) = (String(repeating: "m", count: 200), Timestamp.now)
+      for batch in 0..<3 {
+        let records = (0..<8000).map { number in
+          EvidenceRecord(
+            project: world.project, at: now.advanced(by: -Int64(batch * 8000 + number) * 1000),
+            model: model
+          ).with("route", #""\#(String(repeating: "r", count: 200))""#)
+        }
+        #expect(try await world.report(records).outcome == [8000, 0])
+      }
+      let path = "\(world.path)/request-logs:export"
+      func export() async throws -> RawClient {
+        let client = try RawClient(port: planes[0].client.http.port, receiveBuffer: 4096)
+        try await client.send(
+          "GET \(path) HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(world.owner.token ?? "")\r\n\r\n"
+        )
+        let start = try await client.bytes(until: .now + .seconds(10))
+        #expect(String(decoding: start, as: UTF8.self).hasPrefix("HTTP/1.1 200 "))
+        return client
+      }
+      var first: RawClient? = try await export()
+      let second = try await export()
+      let refused = try await world.owner.get(path)
+      #expect(refused.status == 429, "\(refused.text.prefix(300))")
+      #expect(try refused.problem == "too-many-running")
+      #expect(refused["retry-after"] == "30")
+      #expect(try await other.owner.get("\(other.path)/request-logs:export").status == 200)
+      #expect(try await world.owner.get("\(world.path)/request-logs?limit=1").status == 200)
+      #expect(first != nil)
+      first = nil
+      var statuses: [Int] = []
+      let end = ContinuousClock.now + .seconds(15)
+      while statuses.last != 200, ContinuousClock.now < end {
+        statuses.append(try await world.owner.get("\(path)?model=none").status)
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      #expect(statuses.last == 200, "the place of the client that is gone is free: \(statuses)")
+      // An export that has ended keeps no place.
+      for _ in 0..<3 {
+        #expect(try await world.owner.get("\(path)?model=none").status == 200)
+      }
+      withExtendedLifetime(second) {}
+    }
+  }
+
   @Test func `CSV has a line for each record, and no formula`() async throws {
     let world = try await EvidenceWorld(TestControlPlane.shared)
     let now = Timestamp.now

@@ -29,6 +29,14 @@ import Testing
     let bad: [(EvidenceRecord, [String])] = [
       (good.without("id"), ["/id required"]),
       (good.with("id", "7"), ["/id type"]),
+      (good.with("a/b~", "7"), ["/a~1b~0 unknown"]),
+      (good.with("a/\u{301}", "7"), ["/a~1\u{301} unknown"]),
+      (good.with("", "7"), ["/ unknown"]),
+      // Cut before it is escaped: 64 code points of the name.
+      (
+        good.with(String(repeating: "x", count: 63) + "~/", "7"),
+        ["/\(String(repeating: "x", count: 63))~0 unknown"]
+      ),
       (good.with("id", #""log_x""#), ["/id format"]),
       (good.with("id", #""prj_01jdexamp1e0000000000000pr""#), ["/id format"]),
       // Version 4.
@@ -81,6 +89,7 @@ import Testing
       (good.without("configuration_position"), ["/configuration_position required"]),
       (good.with("prompt", #""secret""#), ["/prompt unknown"]),
       (good.with("a/b~", "{}"), ["/a~1b~0 unknown"]),
+      (good.with("a/\u{301}", "7"), ["/a~1\u{301} unknown"]),
     ]
     let reply = try await world.report([good] + bad.map(\.0))
     #expect(reply.status == 200, "\(reply.text)")

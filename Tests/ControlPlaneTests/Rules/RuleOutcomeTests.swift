@@ -33,6 +33,7 @@ import Testing
     (#"{"effect":"block","country":"DE"}"#, ["/effect"]),
     (#"{"effect":"deny","country":"DE","region":"europe"}"#, ["/region"]),
     (#"{"effect":"deny","network":"10.0.0.0/8","model":"a","provider":"b"}"#, ["/model"]),
+    (#"{"effect":"deny","network":"10.0.0.0/8","provider":"b"}"#, ["/provider"]),
     (#"{"effect":"deny","model":"gpt-4"}"#, ["/provider"]),
     (#"{"effect":"deny","provider":"openai"}"#, ["/model"]),
     (#"{"effect":"deny","country":"DE","expires_at":"2020-01-01T00:00:00Z"}"#, ["/expires_at"]),

@@ -129,6 +129,32 @@ import Testing
     #expect(try await world.settledUsage()["pending"] == .integer(0))
   }
 
+  @Test func `a counter that counts no further is in a metric, once`() async throws {
+    try await TestControlPlane.with { planes in
+      let world = try await EvidenceWorld(planes[0])
+      let other = String(
+        try await world.owner.makeProject(in: world.path, "Other").split(separator: "/")[4])
+      let organization = try #require(
+        OrganizationID(String(world.path.split(separator: "/").last ?? "")))
+      _ = try await world.report([EvidenceRecord(project: world.project)])
+      _ = try await world.settledUsage()
+      #expect(try await world.saturated() == 0)
+      // Two projects whose counters are not full, and that are too much for the workspace together.
+      for (project, requests) in [(world.project, Int64.max / 2), (other, .max / 2 + 1000)] {
+        try await world.leave(requests, of: #require(ProjectID(project)), in: organization)
+      }
+      #expect(try await world.saturated { $0 == 1 } == 1, "the workspace's")
+      try await world.leave(.max, of: #require(ProjectID(other)), in: organization)
+      #expect(try await world.saturated { $0 == 2 } == 2, "the project's, too")
+      for _ in 0..<3 {
+        #expect(
+          try await world.report([EvidenceRecord(project: other)]).outcome == [1, 0])
+        _ = try await world.settledUsage()
+      }
+      #expect(try await world.saturated() == 2, "each is told once")
+    }
+  }
+
   @Test func `the first request is a step of onboarding`() async throws {
     let world = try await EvidenceWorld(TestControlPlane.shared)
     _ = try await world.report([EvidenceRecord(project: world.project)])
@@ -249,6 +275,32 @@ extension EvidenceWorld {
       try await Task.sleep(for: .milliseconds(50))
     }
     return try await owner.get("\(path)/usage\(query)").json
+  }
+
+  /// How many counters were found full, at most some seconds after they were.
+  func saturated(_ isExpected: (Int) -> Bool = { _ in true }) async throws -> Int? {
+    var found: Int?
+    for _ in 0..<200 {
+      found = try await plane.client.get("/metrics").text.split(separator: "\n").lazy
+        .first { $0.hasPrefix("signalbox_usage_saturated_total ") }
+        .flatMap { $0.split(separator: " ").last }.flatMap { Int($0) }
+      if let found, isExpected(found) { return found }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    return found
+  }
+
+  /// Leaves a report of that many requests to be counted, as a process that ended long ago would.
+  func leave(_ requests: Int64, of project: ProjectID, in organization: OrganizationID) async throws
+  {
+    try await plane.database.withSession { session in
+      _ = try session.execute(
+        """
+        INSERT INTO usage_reports (organization_id, report_id, project_id, requests, cost_micro_usd, \
+        recorded_at) VALUES (\(organization.uuid), \(UUID()), \(project.uuid), \(requests), 0, \
+        now() - interval '1 hour')
+        """, deadline: .soon)
+    }
   }
 
   /// As if that many requests had been reported.

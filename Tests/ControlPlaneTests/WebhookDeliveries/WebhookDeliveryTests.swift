@@ -1,5 +1,6 @@
 import Domain
 import FoundationEssentials
+import Glibc
 import JSON
 import Postgres
 import Support
@@ -276,6 +277,56 @@ import Testing
       _ = try await client.post("\(endpoint.path):replay", #"{"from_position":1}"#)
       #expect(try await receiver.wait { $0.count == 4 })
     }
+  }
+
+  /// A good name is of the URL that has answered, and not of the endpoint.
+  @Test func `at another URL an endpoint is unproven until it answers there`() async throws {
+    try await TestControlPlane.withOpenWebhooks { planes in
+      let client = planes[0].client
+      let good = try await WebhookReceiver.start()
+      let other = try await WebhookReceiver.start()
+      let endpoint = try await client.makeWebhookEndpoint(
+        good.url(), types: ["project.created"])
+      #expect(try await Self.isProven(planes[0]) { !$0 }, "it has not answered yet")
+      _ = try await client.makeProject(in: endpoint.organization, "First")
+      #expect(try await Self.isProven(planes[0]) { $0 })
+      let description = try await client.patch(endpoint.path, #"{"description":"The same"}"#)
+      #expect(description.status == 200, "\(description.text)")
+      _ = try await client.makeProject(in: endpoint.organization, "Second")
+      #expect(try await good.wait { $0.count == 2 })
+      #expect(try await Self.isProven(planes[0]) { $0 }, "the URL is the same")
+      // An answer that is on its way while the URL changes says nothing of the new one.
+      good.answer { _ in
+        usleep(700_000)
+        return .ok
+      }
+      _ = try await client.makeProject(in: endpoint.organization, "Third")
+      #expect(try await good.wait { $0.count == 3 })
+      _ = try await client.patch(endpoint.path, #"{"url":"\#(other.url())"}"#)
+      _ = try await client.deliveries(of: endpoint) { deliveries in
+        deliveries.count == 3 && deliveries.allSatisfy { $0["status"]?.string == "delivered" }
+      }
+      #expect(try await Self.isProven(planes[0]) { !$0 }, "nothing has failed")
+      #expect(other.messages.isEmpty)
+      _ = try await client.makeProject(in: endpoint.organization, "Fourth")
+      #expect(try await other.wait { $0.count == 1 })
+      #expect(try await Self.isProven(planes[0]) { $0 })
+    }
+  }
+
+  /// Waits until the only cursor of a database is as expected.
+  private static func isProven(
+    _ plane: TestControlPlane, _ isExpected: (Bool) -> Bool
+  ) async throws -> Bool {
+    for _ in 0..<200 {
+      let rows = try await plane.database.withApplicationSession { session throws in
+        try session.execute("SELECT failures FROM webhook_cursors", deadline: .soon)
+      }
+      let failures = try rows.first?.decode(Int32.self)
+      if let failures, isExpected(failures == Int32(0)) { return true }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    return false
   }
 
   @Test func `while it is disabled nothing is sent, and enabled it goes on as it is told`()
