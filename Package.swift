@@ -122,6 +122,7 @@ let package = Package(
         .embedInCode("Migrations/0014_stripe.sql"),
         .embedInCode("Migrations/0015_webhooks.sql"),
         .embedInCode("Migrations/0016_blocked_requests.sql"),
+        .embedInCode("Migrations/0017_job_attempts.sql"),
       ],
       swiftSettings: strict),
     .executableTarget(

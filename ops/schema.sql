@@ -319,6 +319,23 @@ CREATE TABLE public.ip_rules (
 
 ALTER TABLE ONLY public.ip_rules FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.job_attempts (
+    kind text NOT NULL,
+    item text NOT NULL,
+    item_id uuid,
+    set_aside_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    organization_id uuid,
+    attempts integer DEFAULT 0 NOT NULL,
+    holder bigint,
+    error text,
+    first_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    set_aside_at timestamp with time zone,
+    CONSTRAINT job_attempts_item_check CHECK (((length(item) >= 1) AND (length(item) <= 300)))
+);
+
+ALTER TABLE ONLY public.job_attempts FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.memberships (
     organization_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -676,7 +693,9 @@ CREATE TABLE public.webhook_cursors (
     url text NOT NULL,
     failures integer NOT NULL,
     lease_id uuid,
-    lease_until timestamp with time zone
+    lease_until timestamp with time zone,
+    in_hand uuid,
+    holder bigint
 );
 
 ALTER TABLE ONLY public.webhook_cursors FORCE ROW LEVEL SECURITY;
@@ -810,6 +829,9 @@ ALTER TABLE ONLY public.invitations
 ALTER TABLE ONLY public.ip_rules
     ADD CONSTRAINT ip_rules_pkey PRIMARY KEY (organization_id, rule_id);
 
+ALTER TABLE ONLY public.job_attempts
+    ADD CONSTRAINT job_attempts_pkey PRIMARY KEY (kind, item);
+
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (organization_id, user_id);
 
@@ -920,6 +942,10 @@ CREATE INDEX idempotency_records_created_at ON public.idempotency_records USING 
 CREATE INDEX invitations_subject_id ON public.invitations USING btree (subject_id);
 
 CREATE INDEX ip_rules_project ON public.ip_rules USING btree (organization_id, project_id);
+
+CREATE INDEX job_attempts_set_aside ON public.job_attempts USING btree (set_aside_at DESC, set_aside_id DESC) WHERE (set_aside_at IS NOT NULL);
+
+CREATE UNIQUE INDEX job_attempts_set_aside_id ON public.job_attempts USING btree (set_aside_id);
 
 CREATE INDEX memberships_user_id ON public.memberships USING btree (user_id, organization_id);
 
@@ -1070,6 +1096,8 @@ ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.ip_rules ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.job_attempts ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.memberships ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.model_rules ENABLE ROW LEVEL SECURITY;
@@ -1099,6 +1127,8 @@ CREATE POLICY platform ON public.gateway_tokens USING (( SELECT public.signalbox
 CREATE POLICY platform ON public.gateways USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
 CREATE POLICY platform ON public.idempotency_records USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
+
+CREATE POLICY platform ON public.job_attempts USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
 CREATE POLICY platform ON public.stripe_events USING (( SELECT public.signalbox_is_system() AS signalbox_is_system));
 
@@ -1225,6 +1255,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitation_lookups TO signalbo
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ip_rules TO signalbox_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.job_attempts TO signalbox_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.memberships TO signalbox_app;
 

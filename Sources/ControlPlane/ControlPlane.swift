@@ -94,20 +94,24 @@ package struct ControlPlane: Sendable {
     let development = configuration.development
     let logGrowth = groundwork.logGrowth
     let liveEvents = LiveEvents(reads: reads, log: logGrowth, metrics: metrics, logger: logger)
+    let attempts = JobAttempts(
+      pool: connections.pool, holder: groundwork.holder, metrics: metrics, logger: logger)
+    let snapshots = SnapshotWriter(pool: connections.pool, attempts: attempts, logger: logger)
     let commands = CommandHandler(
       connection: connections.writer, replica: replica, plans: configuration.plans,
       upgrades: configuration.planUpgrades,
-      snapshots: SnapshotWriter(pool: connections.pool, logger: logger),
+      snapshots: snapshots,
       loader: WorkspaceLoader(pool: connections.pool),
       observer: Observer(tail: tail, configuration: liveConfiguration, metrics: metrics),
       logger: logger)
     let users = UserDirectory(pool: connections.pool, hasher: secrets.hasher)
     let settlement = UsageSettlement(
-      pool: connections.pool, commands: commands, metrics: metrics, logger: logger)
+      pool: connections.pool, commands: commands, attempts: attempts, metrics: metrics,
+      logger: logger)
     let requestLogs = RequestLogStore(
       pool: connections.evidence, plans: configuration.plans, settlement: settlement,
       logger: logger)
-    let serviceTokenUses = ServiceTokenUses(pool: connections.pool)
+    let serviceTokenUses = ServiceTokenUses(pool: connections.pool, logger: logger)
     let identities = IdentityVerifier(
       providers: configuration.identityProviders
         + (development.map { [$0.issuer.provider] } ?? []),
@@ -139,17 +143,18 @@ package struct ControlPlane: Sendable {
       webhookSecrets: WebhookSecretVault(keys: secrets.keys), longWork: longWork,
       compiledRules: CompiledRules(longWork, metrics: metrics))
     let webhooks = configuration.webhooks.deliveries(
-      pool: connections.webhooks, services: services, log: logGrowth, metrics: metrics,
-      logger: logger)
+      pool: connections.webhooks, services: services, attempts: attempts, log: logGrowth,
+      metrics: metrics, logger: logger)
     let stripeEvents = StripeEventProcessor(
-      pool: connections.billing, commands: commands, settings: configuration.stripe,
-      logger: logger)
+      pool: connections.billing, commands: commands, attempts: attempts,
+      settings: configuration.stripe, logger: logger)
+    let panicModes = PanicModeEnds(
+      pool: connections.pool, commands: commands, attempts: attempts, logger: logger)
     background = [
       StripeEventRetries(processor: stripeEvents, logger: logger),
       StripeEventRetention(pool: connections.pool, logger: logger),
-      serviceTokenUses, requestLogs, settlement,
-      PanicModeEnds(pool: connections.pool, commands: commands, logger: logger),
-      webhooks.workers, liveEvents,
+      SetAsideWatch(attempts: attempts, logger: logger), serviceTokenUses, requestLogs, settlement,
+      panicModes, webhooks.workers, liveEvents,
       UntilShutdown { await mail.run() },
       UntilShutdown { await identities.run() },
     ]
@@ -183,6 +188,17 @@ package struct ControlPlane: Sendable {
       PropagationRoutes(services: services, reports: gatewayReports),
       CheckoutRoutes(services: services, settings: configuration.stripe, logger: logger),
       StripeEventRoutes(services: services, processor: stripeEvents),
+      SetAsideRoutes(services: services, attempts: attempts) { item in
+        switch item.kind {
+        case .usage: return try await settlement.count([item])[item] ?? .done
+        case .stripeEvent: try await stripeEvents.replay(item)
+        case .webhookDispatch: try await webhooks.workers.replayDispatch(item)
+        case .webhookDelivery: try await webhooks.workers.replayDelivery(item)
+        case .panicMode: return await panicModes.replay(item)
+        case .snapshot: try await snapshots.replay(item)
+        }
+        return .done
+      },
       DocumentRoutes(),
     ]
     if let scanning = configuration.secretScanning {
@@ -272,6 +288,8 @@ struct Connections: Service {
   let pages: Pool
   /// For the rules of whole workspaces, likewise.
   let rules: Pool
+  private let holder: Int64
+  private let logger: Logger
 
   private static let poolSizes = (
     common: 4, evidence: 2, webhooks: 4, billing: 4, pages: 2, rules: 1
@@ -288,7 +306,10 @@ struct Connections: Service {
   /// Descriptors that all connections take at most: each has a socket and a pipe that wakes its thread.
   static func maxDescriptors(readers: Int) -> Int { 3 * maxCount(readers: readers) }
 
-  init(_ database: ConnectionOptions, readers: Int) {
+  /// - Parameter holder: the number by which other processes see that this one lives.
+  init(_ database: ConnectionOptions, readers: Int, holder: Int64, logger: Logger) {
+    self.holder = holder
+    self.logger = logger
     let sizes = Self.poolSizes
     var database = database
     // Compiling a plan takes longer than any statement here runs.
@@ -304,7 +325,10 @@ struct Connections: Service {
     writer = Connection(options: writing, name: "writer")
     tail = Connection(options: writing, name: "tail")
     reader = Reader(options: database, connections: readers)
-    listener = Listener(options: working, channels: [EventLog.channel])
+    // It runs no statement that takes long, so its session ends as soon as the process does.
+    var signing = working
+    signing.setup.append(JobAttemptTable.sign(of: holder))
+    listener = Listener(options: signing, channels: [EventLog.channel])
     pool = Pool(options: working, minimum: 0, maximum: sizes.common)
     var reporting = working
     reporting.applicationName += " evidence"
@@ -325,10 +349,15 @@ struct Connections: Service {
   }
 
   func run() async throws {
-    let pool = pool
-    let sweep = Task { await Self.deleteExpiredRecords(pool) }
+    let (pool, logger) = (pool, logger)
+    let sweep = Task { await Self.deleteExpiredRecords(pool, logger) }
     try? await gracefulShutdown()
     sweep.cancel()
+    // All jobs have ended by now: nothing of theirs counts as an attempt during which the process died.
+    let statements = JobAttemptTable.letGoOfEverything(by: holder)
+    _ = try? await pool.withConnection(deadline: .now + .seconds(2)) { session in
+      try session.pipeline(statements, deadline: .now + .seconds(2)).count
+    }
     await close()
   }
 
@@ -343,17 +372,23 @@ struct Connections: Service {
   }
 
   /// What is kept for a day or a week; which hour it goes in does not matter.
-  private static func deleteExpiredRecords(_ pool: Pool) async {
+  private static func deleteExpiredRecords(_ pool: Pool, _ logger: Logger) async {
     while !Task.isCancelled {
       try? await Task.sleep(for: .seconds(600))
-      _ = try? await pool.withConnection(deadline: .now + .seconds(60)) { session in
-        try session.pipeline(
-          [
-            IdempotencyRecord.deleteExpired, ConfigurationChangeTable.deleteOld(),
-            GatewayTable.deleteUnseen(
-              since: Timestamp.now.advanced(by: -PropagationRoutes.remembered)),
-          ], deadline: .now + .seconds(60)
-        ).count
+      // Each by itself: one that fails keeps none of the others from being done.
+      let statements: [Query] = [
+        IdempotencyRecord.deleteExpired, ConfigurationChangeTable.deleteOld(),
+        GatewayTable.deleteUnseen(
+          since: Timestamp.now.advanced(by: -PropagationRoutes.remembered)),
+      ]
+      for statement in statements where !Task.isCancelled {
+        do {
+          _ = try await pool.withConnection(deadline: .now + .seconds(60)) { session in
+            try session.execute(statement, deadline: .now + .seconds(60)).count
+          }
+        } catch {
+          logger.warning("old records stay for now", metadata: ["error": "\(error)"])
+        }
       }
     }
   }

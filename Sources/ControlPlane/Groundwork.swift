@@ -14,6 +14,8 @@ import ServiceLifecycle
 package struct Groundwork: Sendable {
   let metrics = Metrics()
   let replica = UUID()
+  /// The number whose advisory lock says that this process lives: see ``JobAttempts``.
+  let holder = Int64.random(in: 1 ... .max)
   let connections: Connections
   let tail: LogTail
   let reads: TableReads
@@ -31,7 +33,8 @@ package struct Groundwork: Sendable {
   /// Connects in the background, and waits for nothing.
   package init(_ configuration: ControlPlane.Configuration, logger: Logger) {
     self.logger = logger
-    connections = Connections(configuration.database, readers: configuration.readers)
+    connections = Connections(
+      configuration.database, readers: configuration.readers, holder: holder, logger: logger)
     tail = LogTail(
       connection: connections.tail, replica: replica, quietTime: configuration.quietTime)
     reads = TableReads(tail: tail, reader: connections.reader)
@@ -45,7 +48,7 @@ package struct Groundwork: Sendable {
     saver = file.map { [liveConfiguration, knownGateways] in
       ConfigurationSaver(file: $0, configuration: liveConfiguration, knownGateways: knownGateways)
     }
-    gatewayReports = GatewayReports(pool: connections.pool)
+    gatewayReports = GatewayReports(pool: connections.pool, logger: logger)
     readiness = Readiness([NotYet()])
     var http = configuration.http
     http.reservedDescriptors =

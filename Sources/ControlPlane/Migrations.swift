@@ -19,6 +19,7 @@ extension Migrator {
     migration(14, "stripe", PackageResources._014_stripe_sql),
     migration(15, "webhooks", PackageResources._015_webhooks_sql),
     migration(16, "blocked_requests", PackageResources._016_blocked_requests_sql),
+    migration(17, "job_attempts", PackageResources._017_job_attempts_sql),
   ])
 
   private static func migration(_ number: Int32, _ name: String, _ sql: [UInt8]) -> Migration {

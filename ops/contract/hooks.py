@@ -185,7 +185,7 @@ def _query_of_now(case):
     staged = STAGE.place.items() >= (case.path_parameters or {}).items()
     if "cursor" in query:
         query = {name: query[name] for name in ("limit",) if name in query}
-        if staged:
+        if staged and _name(case) in STAGE.cursors:
             query["cursor"] = STAGE.cursors[_name(case)]
     if "as_of" in query:
         first, newest = STAGE.versions

@@ -91,7 +91,8 @@ class Operation:
             and definition.get("operationId") not in TELLING_REMOVALS)
         self.limited = definition.get("operationId") in LIMITED
         self.names_something = (
-            "{token}" in path or "{user}" in path or "stripe-events/{event}" in path or path in ANSWERS)
+            "{token}" in path or "{user}" in path or "stripe-events/{event}" in path
+            or "set-aside/{item}" in path or path in ANSWERS)
         self.body = contract.at(definition.get("requestBody"))
         self.responses = {
             status: contract.at(response) for status, response in definition["responses"].items()}

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Logging
 import Postgres
 import Stripe
+import Synchronization
 
 /// Takes what Stripe tells, once, whatever order it comes in, and whoever dies meanwhile.
 ///
@@ -11,6 +12,9 @@ import Stripe
 ///    command that is repeated, by whomever, changes nothing.
 /// 3. What became of it is written down. An event that asks for something about a payment that nobody knows is parked.
 /// 4. Whoever makes a payment known tries those that wait for it.
+///
+/// Each try is noted before it is made (``JobAttempts``). An event that cannot be read, or that ends the process three
+/// times, becomes a dead letter.
 ///
 /// No event is left waiting (decision 0013): one that waits was committed (1) before its command was refused (2), and it
 /// was refused because the log did not have the payment yet. Whoever appended the payment looks for those that wait
@@ -21,6 +25,7 @@ struct StripeEventProcessor: Sendable {
 
   let pool: Pool
   let commands: CommandHandler
+  let attempts: JobAttempts
   let settings: StripeSettings
   let logger: Logger
 
@@ -38,37 +43,110 @@ struct StripeEventProcessor: Sendable {
         ], deadline: deadline)[1][0].decode(StripeEventRow.Status.self)
     }
     guard !known.isFinished else { return known }
-    return try await attempt(event, from: origin, attempts: 0, deadline: deadline)
+    return try await attempt(
+      Try(
+        id: event.id, organization: organization, attempts: 0, age: .zero, origin: origin,
+        deadline: deadline
+      ) { event })
   }
 
-  /// Tries an event that is written down already.
+  /// One try of an event that is written down already.
+  struct Try: Sendable {
+    let id: String
+    let organization: OrganizationID?
+    /// How often it was tried before.
+    let attempts: Int32
+    /// How long ago it came.
+    let age: Duration
+    var origin = CommandOrigin()
+    /// A person asks for it, who knows that something has changed: it is not given up for its age, and is tried although
+    /// it is set aside.
+    var isAskedFor = false
+    let deadline: ContinuousClock.Instant
+    /// Throws when what is stored cannot be read.
+    let event: @Sendable () throws -> StripeEvent
+
+    var item: JobItem { JobItem(.stripeEvent, id, of: organization) }
+  }
+
+  /// Tries an event, and then those that it makes possible.
   ///
-  /// - Parameters:
-  ///   - attempts: how often that was done before.
-  ///   - age: how long ago it came.
-  ///   - isAskedFor: a person asks for it, who knows that something has changed: it is not given up for its age.
   /// - Throws: ``PostgresError`` or ``CommandError`` when it could not be carried out now.
-  func attempt(
-    _ event: StripeEvent, from origin: CommandOrigin = CommandOrigin(), attempts: Int32,
-    age: Duration = .zero, isAskedFor: Bool = false, deadline: ContinuousClock.Instant
-  ) async throws -> StripeEventRow.Status {
-    let result: Attempt
-    do {
-      result = try await carryOut(
-        event, Circumstances(origin: origin, attempts: attempts, age: age, deadline: deadline))
-    } catch {
-      let delay = Self.delay(after: attempts, from: .seconds(5), to: .seconds(3600))
-      // The lease ends by itself, if the database is away.
-      _ = try? await pool.withConnection(deadline: deadline) { session in
-        try session.execute(
-          StripeEventTable.settle(
-            event.id, .received, of: nil, because: "could not be tried", retryIn: delay),
-          deadline: deadline
-        ).count
+  func attempt(_ next: Try) async throws -> StripeEventRow.Status {
+    let found = Mutex<Outcome>((.received, []))
+    let perform: @Sendable () async throws -> Void = {
+      let outcome = try await self.perform(next)
+      found.withLock { $0 = outcome }
+    }
+    var isSetAside = false
+    if next.isAskedFor,
+      let outcome = try await attempts.replay(
+        .item(next.item),
+        { _ in
+          try await perform()
+          return .done
+        })
+    {
+      isSetAside = outcome != .done
+    } else {
+      let rest = try await attempts.work(on: [next.item]) { _ in
+        try await perform()
+        return [:]
       }
+      isSetAside = !rest.setAside.isEmpty
+    }
+    if isSetAside {
+      try await write([StripeEventTable.setAside(next.id)], next.deadline)
+      return .failed
+    }
+    let (status, waiting) = found.withLock { $0 }
+    for stored in waiting {
+      do {
+        _ = try await attempt(stored.next(deadline: next.deadline))
+      } catch {
+        // It stays due, and is tried again by itself.
+        logger.debug("a Stripe event waits on", metadata: ["error": "\(error)"])
+      }
+    }
+    return status
+  }
+
+  /// What became of a try, and the events that it makes possible.
+  typealias Outcome = (status: StripeEventRow.Status, waiting: [StoredStripeEvent])
+
+  /// Makes one try, which is noted already.
+  ///
+  /// - Throws: when it could not be carried out now, or cannot be at all.
+  func perform(_ next: Try) async throws -> Outcome {
+    let result: Attempt
+    let event: StripeEvent
+    do {
+      event = try next.event()
+      result = try await carryOut(
+        event,
+        Circumstances(
+          origin: next.origin, attempts: next.attempts, age: next.age, deadline: next.deadline))
+    } catch {
+      let delay = Self.delay(after: next.attempts, from: .seconds(5), to: .seconds(3600))
+      // The lease ends by itself, if the database is away.
+      _ = try? await write(
+        [
+          StripeEventTable.settle(
+            next.id, .received, of: nil, because: "could not be tried", retryIn: delay)
+        ], next.deadline)
       throw error
     }
-    return try await settle(event, result, attempts, isAskedFor ? .zero : age, deadline)
+    return try await settle(
+      event, result, next.attempts, next.isAskedFor ? .zero : next.age, next.deadline)
+  }
+
+  @discardableResult
+  private func write(
+    _ statements: [Query], _ deadline: ContinuousClock.Instant
+  ) async throws -> Int {
+    try await pool.withConnection(deadline: deadline) { session in
+      try session.pipeline(statements, deadline: deadline).count
+    }
   }
 
   /// What would become of an event.
@@ -103,7 +181,7 @@ struct StripeEventProcessor: Sendable {
   private func settle(
     _ event: StripeEvent, _ attempt: Attempt, _ attempts: Int32, _ age: Duration,
     _ deadline: ContinuousClock.Instant
-  ) async throws -> StripeEventRow.Status {
+  ) async throws -> Outcome {
     var attempt = attempt
     var delay: Duration?
     if !attempt.status.isFinished {
@@ -130,16 +208,7 @@ struct StripeEventProcessor: Sendable {
         try rows.map { row throws in try StoredStripeEvent(row) }
       }
     }
-    for stored in waiting {
-      do {
-        _ = try await self.attempt(
-          stored.event(), attempts: stored.attempts, age: stored.age, deadline: deadline)
-      } catch {
-        // It stays due, and is tried again by itself.
-        logger.debug("a Stripe event waits on", metadata: ["error": "\(error)"])
-      }
-    }
-    return attempt.status
+    return (attempt.status, waiting)
   }
 
   /// What becomes of an event that has waited in vain. Refunds and disputes of payments for something else wait so, and
@@ -153,6 +222,27 @@ struct StripeEventProcessor: Sendable {
       try $0.decode(String.self)
     }
     return open.isEmpty ? .ignored : .failed
+  }
+
+  // MARK: Set aside
+
+  /// Tries an event again that is set aside.
+  ///
+  /// - Throws: when it still cannot be carried out; then it stays a dead letter.
+  func replay(_ item: JobItem) async throws {
+    let deadline = ContinuousClock.now + .seconds(5)
+    let found = try await rows(StripeEventTable.findStored(item.key), deadline) {
+      try StoredStripeEvent($0)
+    }
+    guard var next = found.first?.next(deadline: deadline) else { return }
+    next.isAskedFor = true
+    // What it makes possible is in hand for a while, and is tried again by itself.
+    do {
+      _ = try await perform(next)
+    } catch {
+      try await write([StripeEventTable.setAside(item.key)], deadline)
+      throw error
+    }
   }
 
   // MARK: Commands
@@ -186,5 +276,14 @@ extension StripeEvent.Content {
     case .refund, .singleRefund, .dispute: true
     case .checkout, .invoicePayment, .subscription, .other, .unreadable: false
     }
+  }
+}
+
+extension StoredStripeEvent {
+  /// The next try.
+  func next(deadline: ContinuousClock.Instant) -> StripeEventProcessor.Try {
+    StripeEventProcessor.Try(
+      id: id, organization: organizationID, attempts: attempts, age: age, deadline: deadline
+    ) { try event() }
   }
 }

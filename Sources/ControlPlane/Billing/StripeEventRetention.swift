@@ -23,7 +23,7 @@ struct StripeEventRetention: Service {
         do {
           _ = try await deleteFinished()
         } catch {
-          logger.debug("Stripe's old events stay for now", metadata: ["error": "\(error)"])
+          logger.warning("Stripe's old events stay for now", metadata: ["error": "\(error)"])
         }
       }
     }

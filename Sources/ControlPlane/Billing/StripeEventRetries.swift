@@ -39,8 +39,7 @@ struct StripeEventRetries: Service {
     }
     for stored in due {
       do {
-        _ = try await processor.attempt(
-          stored.event(), attempts: stored.attempts, age: stored.age, deadline: deadline)
+        _ = try await processor.attempt(stored.next(deadline: deadline))
       } catch {
         // One that cannot be tried must not keep the others waiting.
         logger.warning(

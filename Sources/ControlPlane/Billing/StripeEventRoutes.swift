@@ -66,9 +66,10 @@ struct StripeEventRoutes: RouteGroup {
       object.set("resource", row.with(status, reason).json)
       return .json(object.bytes())
     }
-    _ = try await processor.attempt(
-      kept.event(), from: CommandOrigin(requestID: context.requestID), attempts: kept.attempts,
-      age: kept.age, isAskedFor: true, deadline: context.deadline)
+    var next = kept.next(deadline: context.deadline)
+    next.origin = CommandOrigin(requestID: context.requestID)
+    next.isAskedFor = true
+    _ = try await processor.attempt(next)
     return .json(try await self.row(context, reads).json.bytes())
   }
 

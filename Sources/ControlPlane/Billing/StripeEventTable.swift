@@ -39,6 +39,9 @@ struct StripeEventRow: Sendable {
 
 /// An event that is to be tried again, as it is kept.
 struct StoredStripeEvent: Sendable {
+  let id: String
+  /// Nil while it is not known.
+  let organizationID: OrganizationID?
   let payload: [UInt8]
   let attempts: Int32
   let age: Duration
@@ -102,6 +105,18 @@ enum StripeEventTable {
     ORDER BY event_id FOR UPDATE) RETURNING \(fragment: stored)
     """
   }
+
+  /// An event that is set aside becomes a dead letter, which nothing tries again by itself.
+  static func setAside(_ id: String) -> Query {
+    """
+    UPDATE stripe_events SET status = 'failed', retry_at = NULL, updated_at = now(), \
+    reason = 'it is set aside after \(fragment: mostAttempts) attempts: ' || coalesce((SELECT error \
+    FROM job_attempts WHERE kind = 'stripe_event' AND item = event_id), 'it cannot be carried out') \
+    WHERE event_id = \(id) AND status IN ('received', 'parked')
+    """
+  }
+
+  private static let mostAttempts = Query(unchecked: "\(JobAttemptTable.mostAttempts)")
 
   /// Purchases of a payment that were told and have not been carried out.
   static func openCheckouts(about subject: String) -> Query {
@@ -172,13 +187,16 @@ enum StripeEventTable {
 
   private static let list = Query(unchecked: columns.joined(separator: ", "))
   private static let stored: Query =
-    "payload, attempts, extract(epoch FROM now() - received_at)::bigint"
+    "event_id, organization_id, payload, attempts, extract(epoch FROM now() - received_at)::bigint"
 }
 
 extension StoredStripeEvent {
   init(_ row: Row) throws(PostgresError) {
-    let (payload, attempts, age) = try row.decode((JSONB, Int32, Int64).self)
-    self.init(payload: payload.utf8, attempts: attempts, age: .seconds(age))
+    let (id, organizationID, payload, attempts, age) = try row.decode(
+      (String, UUID?, JSONB, Int32, Int64).self)
+    self.init(
+      id: id, organizationID: organizationID.map { OrganizationID($0) }, payload: payload.utf8,
+      attempts: attempts, age: .seconds(age))
   }
 }
 

@@ -1,9 +1,9 @@
 import Domain
 import EventStore
 import FoundationEssentials
+import Logging
 import Postgres
 import ServiceLifecycle
-import Synchronization
 
 /// What a gateway says that it runs.
 struct GatewayReport: Sendable {
@@ -28,16 +28,19 @@ final class GatewayReports: Service {
 
   private static let interval: Duration = .milliseconds(100)
 
-  private let pool: Pool
-  private let reports = Mutex<[Instance: (GatewayReport, Timestamp)]>([:])
+  private let notes: LatestNotes<Instance, (report: GatewayReport, time: Timestamp)>
 
-  init(pool: Pool) {
-    self.pool = pool
+  init(pool: Pool, logger: Logger) {
+    notes = LatestNotes(of: "gateways", pool: pool, logger: logger) { reports in
+      GatewayTable.table.upsert(
+        reports.map { instance, note in
+          GatewayRow(tokenID: instance.tokenID, report: note.report, seenAt: note.time)
+        })
+    }
   }
 
   func note(_ report: GatewayReport, of tokenID: GatewayTokenID, at time: Timestamp = .now) {
-    let instance = Instance(tokenID: tokenID, name: report.name)
-    reports.withLock { $0[instance] = (report, time) }
+    notes.note((report, time), of: Instance(tokenID: tokenID, name: report.name))
   }
 
   func run() async throws {
@@ -51,22 +54,5 @@ final class GatewayReports: Service {
   }
 
   /// Writes down what was said since; kept for the next time when the database does not take it.
-  func write() async {
-    let reports = reports.withLock { reports in
-      defer { reports = [:] }
-      return reports
-    }
-    guard !reports.isEmpty else { return }
-    let query = GatewayTable.table.upsert(
-      reports.map { instance, report in
-        GatewayRow(tokenID: instance.tokenID, report: report.0, seenAt: report.1)
-      })
-    do {
-      try await pool.withConnection(deadline: .now + .seconds(5)) { session in
-        _ = try session.execute(query, deadline: .now + .seconds(5))
-      }
-    } catch {
-      self.reports.withLock { $0.merge(reports) { new, _ in new } }
-    }
-  }
+  func write() async { await notes.write() }
 }

@@ -144,8 +144,14 @@ final class LiveEvents: Service {
     while true {
       let rows = try await reads.known(deadline: .now + Self.patience)
         .rows(EventLog.page(after: end, limit: Self.pageSize))
-      let events = try rows.map { row throws(PostgresError) in try RecordedEvent(row) }
+      // One that cannot be read must not keep the others from everybody's streams.
+      let events = rows.compactMap { try? RecordedEvent($0) }
       guard let last = events.last else { return }
+      if events.count < rows.count {
+        logger.error(
+          "events that cannot be read are left out of streams",
+          metadata: ["count": "\(rows.count - events.count)", "before": "\(last.position)"])
+      }
       publish { state in
         // All streams may have gone meanwhile, and others come.
         guard state.end == end else { return }

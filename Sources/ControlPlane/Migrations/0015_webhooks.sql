@@ -48,6 +48,9 @@ CREATE TABLE webhook_cursors (
   -- Who is sending, and until when nobody else may.
   lease_id uuid,
   lease_until timestamptz,
+  -- The event that is being sent, noted before it is sent, and the process that sends it. Both outlive a process that dies.
+  in_hand uuid,
+  holder bigint,
   PRIMARY KEY (organization_id, endpoint_id)
 );
 CREATE INDEX webhook_cursors_due_at ON webhook_cursors (due_at) WHERE due_at IS NOT NULL;

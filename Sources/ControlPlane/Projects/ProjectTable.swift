@@ -79,10 +79,14 @@ enum ProjectTable: EntityTable {
   }
 
   /// Those whose panic mode was to end by now, of all workspaces.
-  static func duePanicModes(at time: Timestamp, limit: Int64) -> Query {
+  ///
+  /// - Parameter project: nil for all that are not set aside.
+  static func duePanicModes(at time: Timestamp, only project: ProjectID?, limit: Int64) -> Query {
     """
-    SELECT organization_id, project_id, panic_mode_until FROM projects \
+    SELECT organization_id, project_id, panic_mode_until FROM projects AS p \
     WHERE panic_mode_until <= \(TimestampTZ(time)) AND archived_at IS NULL \
+    AND (project_id = \(project?.uuid) OR \(project?.uuid)::uuid IS NULL \
+    AND NOT \(fragment: JobAttemptTable.isSetAside(.panicMode, id: "p.project_id"))) \
     ORDER BY panic_mode_until LIMIT \(limit)
     """
   }

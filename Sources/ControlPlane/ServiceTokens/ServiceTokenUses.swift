@@ -1,5 +1,6 @@
 import Domain
 import FoundationEssentials
+package import Logging
 package import Postgres
 package import ServiceLifecycle
 import Synchronization
@@ -13,16 +14,23 @@ package final class ServiceTokenUses: Service {
 
   private static let interval: Duration = .seconds(60)
 
-  private let pool: Pool
-  private let seen = Mutex<[Token: Timestamp]>([:])
+  private let notes: LatestNotes<Token, Timestamp>
 
-  package init(pool: Pool) {
-    self.pool = pool
+  package init(pool: Pool, logger: Logger) {
+    notes = LatestNotes(of: "service tokens", pool: pool, logger: logger) { uses in
+      let tokens = Array(uses.keys)
+      return """
+        INSERT INTO service_token_uses (organization_id, token_id, last_used_at) \
+        SELECT * FROM unnest(\(tokens.map(\.organizationID)), \(tokens.map(\.id)), \
+        \(tokens.map { TimestampTZ(uses[$0] ?? .now) })) \
+        ON CONFLICT (organization_id, token_id) DO UPDATE \
+        SET last_used_at = greatest(service_token_uses.last_used_at, excluded.last_used_at)
+        """
+    }
   }
 
   func note(_ token: ServiceTokenAccess, at time: Timestamp) {
-    let key = Token(organizationID: token.organizationID.uuid, id: token.id.uuid)
-    seen.withLock { $0[key] = time }
+    notes.note(time, of: Token(organizationID: token.organizationID.uuid, id: token.id.uuid))
   }
 
   package func run() async throws {
@@ -36,26 +44,5 @@ package final class ServiceTokenUses: Service {
   }
 
   /// Writes down what was seen since; kept for the next time when the database does not take it.
-  package func write() async {
-    let uses = seen.withLock { seen in
-      defer { seen = [:] }
-      return seen
-    }
-    guard !uses.isEmpty else { return }
-    let tokens = Array(uses.keys)
-    let query: Query = """
-      INSERT INTO service_token_uses (organization_id, token_id, last_used_at) \
-      SELECT * FROM unnest(\(tokens.map(\.organizationID)), \(tokens.map(\.id)), \
-      \(tokens.map { TimestampTZ(uses[$0] ?? .now) })) \
-      ON CONFLICT (organization_id, token_id) DO UPDATE \
-      SET last_used_at = greatest(service_token_uses.last_used_at, excluded.last_used_at)
-      """
-    do {
-      try await pool.withConnection(deadline: .now + .seconds(5)) { session in
-        _ = try session.execute(query, deadline: .now + .seconds(5))
-      }
-    } catch {
-      seen.withLock { seen in seen.merge(uses) { max($0, $1) } }
-    }
-  }
+  package func write() async { await notes.write() }
 }

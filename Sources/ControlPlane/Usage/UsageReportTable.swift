@@ -30,19 +30,22 @@ enum UsageReportTable {
     """
   }
 
-  /// The reports of some workspaces, oldest first.
+  /// The reports of some workspaces, of each at most so many.
   static func list(of organizations: [UUID], limit: Int64) -> Query {
     """
+    SELECT r.* FROM unnest(\(organizations)) AS asked (id) CROSS JOIN LATERAL ( \
     SELECT organization_id, report_id, project_id, requests, cost_micro_usd FROM usage_reports \
-    WHERE organization_id = ANY(\(organizations)) ORDER BY recorded_at LIMIT \(limit)
+    WHERE organization_id = asked.id ORDER BY report_id LIMIT \(limit)) AS r
     """
   }
 
-  /// The workspaces with reports that were recorded before a time.
+  /// The workspaces with reports that were recorded before a time; those that are set aside are left out, however many
+  /// reports they have.
   static func organizations(before time: Timestamp, limit: Int64) -> Query {
     """
     SELECT DISTINCT organization_id FROM \
-    (SELECT organization_id FROM usage_reports WHERE recorded_at < \(TimestampTZ(time)) \
+    (SELECT organization_id FROM usage_reports AS r WHERE recorded_at < \(TimestampTZ(time)) \
+    AND NOT \(fragment: JobAttemptTable.isSetAside(.usage, id: "r.organization_id")) \
     ORDER BY recorded_at LIMIT \(limit)) AS oldest
     """
   }

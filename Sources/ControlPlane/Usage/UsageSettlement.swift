@@ -9,17 +9,22 @@ import Synchronization
 ///
 /// A workspace's first report is counted at once, those that follow within ``rest`` together; but the nearer the end of
 /// its capacity, the sooner. What a process that ended left behind, any other one counts. A report is counted once,
-/// however many processes try: it is taken away in the transaction of the events that count it.
+/// however many processes try: it is taken away in the transaction of the events that count it. A workspace that cannot be
+/// counted is set aside (``JobAttempts``), and holds no other one back.
 package final class UsageSettlement: Service {
   /// How often it is looked whether anything is due.
   private static let interval: Duration = .milliseconds(50)
   /// How long a workspace that was counted rests.
   private static let rest: Duration = .seconds(5)
+  /// How long a workspace that could not be counted waits for the next attempt.
+  private static let pause: Duration = .seconds(2)
   /// Reports that nobody has counted after this time were left behind.
   private static let patience: Int64 = 15_000_000
   private static let sweepInterval: Duration = .seconds(5)
   private static let mostOrganizations = 64
   private static let mostReports: Int64 = 5000
+  /// Of one workspace at a time: no one's reports wait behind those of another.
+  private static let mostReportsOfOne: Int64 = 1000
 
   private struct State {
     /// When each workspace that has reports is to be counted.
@@ -30,13 +35,17 @@ package final class UsageSettlement: Service {
   private let state = Mutex(State())
   private let pool: Pool
   private let commands: CommandHandler
+  private let attempts: JobAttempts
   private let saturated: SaturatedCounters
   private let logger: Logger
 
-  package init(pool: Pool, commands: CommandHandler, metrics: Metrics, logger: Logger) {
+  package init(
+    pool: Pool, commands: CommandHandler, attempts: JobAttempts, metrics: Metrics, logger: Logger
+  ) {
     self.pool = pool
     saturated = SaturatedCounters(pool: pool, metrics: metrics, logger: logger)
     self.commands = commands
+    self.attempts = attempts
     self.logger = logger
   }
 
@@ -110,11 +119,26 @@ package final class UsageSettlement: Service {
   ///
   /// - Throws: ``PostgresError``; what was not counted is still there.
   package func settle(_ organizations: [OrganizationID]) async throws {
+    let rest = try await attempts.work(on: organizations.map { JobItem(.usage, $0) }) { items in
+      try await self.count(items)
+    }
+    state.withLock { state in
+      for item in rest.again {
+        guard let organization = item.organizationID else { continue }
+        state.due[organization] = state.due[organization] ?? .now + .seconds(1)
+      }
+    }
+  }
+
+  /// Counts what was reported of the workspaces, and says what became of each.
+  ///
+  /// - Throws: ``PostgresError``; what was not counted is still there.
+  func count(_ items: [JobItem]) async throws -> [JobItem: AttemptOutcome] {
     let deadline = ContinuousClock.now + .seconds(5)
+    let organizations = items.compactMap(\.organizationID?.uuid)
     let rows = try await pool.withConnection(deadline: deadline) { session throws in
       try session.execute(
-        UsageReportTable.list(of: organizations.map(\.uuid), limit: Self.mostReports),
-        deadline: deadline)
+        UsageReportTable.list(of: organizations, limit: Self.mostReportsOfOne), deadline: deadline)
     }
     var reports: [OrganizationID: [UsageReport]] = [:]
     for row in rows {
@@ -124,24 +148,24 @@ package final class UsageSettlement: Service {
         UsageReport(
           id: id, projectID: ProjectID(project), requests: requests, costMicroUSD: cost))
     }
-    let isWhole = rows.count < Self.mostReports
-    await withTaskGroup { group in
-      for (organization, reports) in reports {
-        group.addTask {
-          let isCounted = await self.count(reports, of: organization)
-          self.state.withLock { state in
-            if isCounted { state.counted[organization] = .now }
-            if !isCounted { state.due[organization] = .now + .seconds(1) }
-            if !isWhole { state.due[organization] = .now }
-          }
+    let outcomes: [JobItem: AttemptOutcome] = await withTaskGroup { [reports] group in
+      for item in items {
+        guard let organization = item.organizationID, let reports = reports[organization] else {
+          continue
         }
+        group.addTask { (item, await self.count(reports, of: organization)) }
       }
+      var outcomes: [JobItem: AttemptOutcome] = [:]
+      for await (item, outcome) in group { outcomes[item] = outcome }
+      return outcomes
     }
     await saturated.look(at: Array(reports.keys), in: BillingPeriod(containing: .now))
+    return outcomes
   }
 
-  /// - Returns: false when it has to be tried again.
-  private func count(_ reports: [UsageReport], of organization: OrganizationID) async -> Bool {
+  private func count(
+    _ reports: [UsageReport], of organization: OrganizationID
+  ) async -> AttemptOutcome {
     let time = Timestamp.now
     if reports.isTooLarge {
       logger.error(
@@ -153,20 +177,21 @@ package final class UsageSettlement: Service {
         CommandRequest(
           commandID: Identifiers.next(at: time), organizationID: organization,
           command: .usage(.record(reports)), actor: .system, occurredAt: time))
-      return true
+      let isWhole = reports.count < Self.mostReportsOfOne
+      state.withLock { state in
+        state.counted[organization] = .now
+        if !isWhole { state.due[organization] = .now }
+      }
+      return .done
     } catch {
-      switch error {
-      case .premiseOutdated:
-        // Another process has counted some of them: what is left is looked for again.
-        return false
-      case .rejected, .failed, .workspaceStopped:
-        logger.error(
+      let outcome = AttemptOutcome(error)
+      if outcome != .passing {
+        logger.warning(
           "usage cannot be counted",
           metadata: ["organization_id": "\(organization)", "error": "\(error)"])
-        return false
-      case .unavailable, .outcomeUnknown, .idempotencyKeyInUse, .idempotencyKeyReused:
-        return false
+        state.withLock { $0.due[organization] = .now + Self.pause }
       }
+      return outcome
     }
   }
 }

@@ -15,6 +15,9 @@ struct WebhookCursorRow {
   let failures: Int
   let leaseID: UUID?
   let leaseUntil: Timestamp?
+  /// What is being delivered, and by which process.
+  let inHand: UUID?
+  let holder: Int64?
 }
 
 /// The log → deliveries. Whoever changes an endpoint's deliveries locks its cursor first, so that everybody sees them as the one
@@ -33,6 +36,8 @@ enum WebhookCursorTable {
       .value("failures") { Int32($0.failures) },
       .value("lease_id") { $0.leaseID },
       .value("lease_until") { $0.leaseUntil.map(TimestampTZ.init) },
+      .value("in_hand") { $0.inHand },
+      .value("holder") { $0.holder },
     ])
 
   /// The first owner of an endpoint's workspace: all workspaces of one user have one share of what is sent at a time.

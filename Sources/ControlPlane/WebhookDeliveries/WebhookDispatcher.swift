@@ -1,10 +1,12 @@
+import Domain
 import EventStore
 import FoundationEssentials
 import Logging
 import Synchronization
 
 /// Turns what happens into deliveries, on every replica, by what the endpoints' cursors say. That this process knows how far it
-/// has read only saves it from looking at all of them each time.
+/// has read only saves it from looking at all of them each time. A workspace that cannot be dispatched is set aside
+/// (``JobAttempts``), and holds no other one back.
 final class WebhookDispatcher: Sendable {
   /// What happens at once is looked at together.
   private static let pause: Duration = .milliseconds(10)
@@ -13,8 +15,13 @@ final class WebhookDispatcher: Sendable {
   /// How often all endpoints are looked at.
   private static let fullInterval: Duration = .seconds(60)
   private static let workspacesAtOnce = 100
+  /// How long a workspace that could not be dispatched waits for the next attempt.
+  private static let retryPause: Duration = .seconds(2)
+  /// In one replay; the rest follows when all are looked at.
+  private static let mostSteps = 50
 
   private let store: WebhookStore
+  private let attempts: JobAttempts
   /// Raised when something was appended to the log.
   private let log: BroadcastSignal
   /// Raised when there may be something to send.
@@ -22,10 +29,16 @@ final class WebhookDispatcher: Sendable {
   private let logger: Logger
   /// Workspaces whose endpoints have made room for more.
   private let asked = Mutex<Set<UUID>>([])
+  /// Workspaces that could not be dispatched, and when they are tried again.
+  private let later = Mutex<[UUID: ContinuousClock.Instant]>([:])
   private let wakeUp = BroadcastSignal()
 
-  init(store: WebhookStore, log: BroadcastSignal, work: BroadcastSignal, logger: Logger) {
+  init(
+    store: WebhookStore, attempts: JobAttempts, log: BroadcastSignal, work: BroadcastSignal,
+    logger: Logger
+  ) {
     self.store = store
+    self.attempts = attempts
     self.log = log
     self.work = work
     self.logger = logger
@@ -60,7 +73,7 @@ final class WebhookDispatcher: Sendable {
         let (end, workspaces) = try await store.workspacesWithNews(after: position)
         let asked = asked.withLock { asked in
           defer { asked = [] }
-          return asked
+          return asked.union(takeDue())
         }
         if !asked.isEmpty || !workspaces.isEmpty { try await dispatch(asked.union(workspaces)) }
         position = end
@@ -89,11 +102,50 @@ final class WebhookDispatcher: Sendable {
   private func dispatch(_ organizations: Set<UUID>) async throws {
     var left = organizations
     while !left.isEmpty, !Task.isCancelled {
-      let part = Array(left.prefix(Self.workspacesAtOnce))
-      let step = try await store.dispatch(part)
-      left.subtract(part)
-      left.formUnion(step.unfinished)
-      if step.isNews { work.raise() }
+      let part = left.prefix(Self.workspacesAtOnce).map {
+        JobItem(.webhookDispatch, OrganizationID($0))
+      }
+      left.subtract(part.compactMap(\.organizationID?.uuid))
+      let unfinished = Mutex<Set<UUID>>([])
+      let rest = try await attempts.work(on: part) { items in
+        let step = try await self.step(items)
+        unfinished.withLock { $0.formUnion(step) }
+        return [:]
+      }
+      left.formUnion(unfinished.withLock { $0 })
+      later.withLock { later in
+        for item in rest.again {
+          guard let organization = item.organizationID else { continue }
+          later[organization.uuid] = .now + Self.retryPause
+        }
+      }
+    }
+  }
+
+  /// Makes deliveries of some workspaces in one transaction.
+  ///
+  /// - Returns: those that have more events to look at.
+  private func step(_ items: [JobItem]) async throws -> Set<UUID> {
+    let step = try await store.dispatch(items.compactMap(\.organizationID?.uuid))
+    if step.isNews { work.raise() }
+    return step.unfinished
+  }
+
+  private func takeDue() -> Set<UUID> {
+    let now = ContinuousClock.now
+    return later.withLock { later in
+      let due = later.filter { $0.value <= now }
+      for organization in due.keys { later[organization] = nil }
+      return Set(due.keys)
+    }
+  }
+
+  /// Makes deliveries of a workspace that is set aside.
+  ///
+  /// - Throws: when that still fails.
+  func replay(_ item: JobItem) async throws {
+    for _ in 0..<Self.mostSteps {
+      if try await step([item]).isEmpty { return }
     }
   }
 }

@@ -14,6 +14,8 @@ struct WebhookLease: Hashable, Sendable {
   let id: UUID
   let organizationID: OrganizationID
   let endpointID: WebhookEndpointID
+  /// What the lease before was about to deliver when it ended without being given back.
+  let abandoned: UUID?
 
   /// How many endpoints of one workspace, and of all workspaces of one owner, are sent to at once: no user's endpoints take the
   /// places of all others, however many there are and however long each takes.
@@ -67,15 +69,16 @@ struct WebhookLease: Hashable, Sendable {
       UPDATE webhook_cursors AS c \
       SET lease_id = \(id), lease_until = now() + make_interval(secs => \(seconds)) FROM due \
       WHERE c.organization_id = due.organization_id AND c.endpoint_id = due.endpoint_id \
-      RETURNING c.organization_id, c.endpoint_id
+      RETURNING c.organization_id, c.endpoint_id, c.in_hand
       """
   }
 
   init(id: UUID, _ row: Row) throws(PostgresError) {
-    let (organizationID, endpointID) = try row.decode((UUID, UUID).self)
+    let (organizationID, endpointID, abandoned) = try row.decode((UUID, UUID, UUID?).self)
     self.id = id
     self.organizationID = OrganizationID(organizationID)
     self.endpointID = WebhookEndpointID(endpointID)
+    self.abandoned = abandoned
   }
 
   /// What became of an attempt, as it is written down.
@@ -84,15 +87,17 @@ struct WebhookLease: Hashable, Sendable {
     let result: WebhookDelivery.Result
     /// When the next attempt is made; nil when it is done, one way or the other.
     let retryIn: Duration?
+    /// The event cannot be turned into a body, which is not the receiver's fault.
+    var isUnreadable = false
 
     var isSuccess: Bool { result.failure == nil }
   }
 
   /// One transaction that writes down what became of an attempt, and says what to send next. The last statement but one gives
-  /// that, or nothing; then the lease is over.
+  /// that, or nothing; then the lease is over. What is to be sent is noted beforehand, with the process that sends it.
   ///
   /// - Parameter goesOn: false to give the lease back whatever waits.
-  func next(after report: Report?, goesOn: Bool) -> [Query] {
+  func next(after report: Report?, goesOn: Bool, holder: Int64) -> [Query] {
     var statements: [Query] = [
       // What is lost with the database's power is sent twice.
       "BEGIN", "SET LOCAL synchronous_commit = off",
@@ -106,7 +111,8 @@ struct WebhookLease: Hashable, Sendable {
         record(report),
         // An answer says nothing of the URL that the endpoint has been given meanwhile.
         """
-        UPDATE webhook_cursors SET failures = CASE WHEN NOT \(report.isSuccess) THEN failures + 1 \
+        UPDATE webhook_cursors SET failures = CASE WHEN \(report.isUnreadable) THEN failures \
+        WHEN NOT \(report.isSuccess) THEN failures + 1 \
         WHEN url = \(report.job.url) THEN 0 ELSE failures END WHERE \(fragment: isOurs)
         """,
       ]
@@ -120,15 +126,20 @@ struct WebhookLease: Hashable, Sendable {
       UPDATE webhook_cursors SET \
       lease_id = CASE WHEN due_at <= now() AND \(goesOn) THEN lease_id END, \
       lease_until = CASE WHEN due_at <= now() AND \(goesOn) \
-      THEN now() + make_interval(secs => \(Self.seconds)) END WHERE \(fragment: isOurs)
+      THEN now() + make_interval(secs => \(Self.seconds)) END, \
+      holder = CASE WHEN due_at <= now() AND \(goesOn) THEN \(holder) END, \
+      in_hand = CASE WHEN due_at <= now() AND \(goesOn) THEN ( \
+      SELECT d.event_id \(fragment: eligible) AND d.next_attempt_at <= now() \
+      ORDER BY coalesce(d.event_id = \(abandoned), false) DESC, d.position NULLS FIRST LIMIT 1) END \
+      WHERE \(fragment: isOurs)
       """,
       """
       SELECT d.event_id, d.position, d.event_type, d.attempts, d.created_at, e.url, e.secret, \
       e.secret_key_version, e.former_secret, e.former_secret_key_version, e.former_secret_until \
-      \(fragment: eligible) \
-      AND d.next_attempt_at <= now() AND EXISTS ( \
-      SELECT FROM webhook_cursors WHERE \(fragment: isOurs)) \
-      ORDER BY d.position NULLS FIRST LIMIT 1
+      FROM webhook_cursors JOIN webhook_endpoints AS e USING (organization_id, endpoint_id) \
+      JOIN webhook_deliveries AS d ON d.organization_id = e.organization_id \
+      AND d.endpoint_id = e.endpoint_id AND d.event_id = webhook_cursors.in_hand \
+      WHERE \(fragment: isOurs)
       """,
       "COMMIT",
     ]
@@ -138,9 +149,58 @@ struct WebhookLease: Hashable, Sendable {
   var giveBack: [Query] {
     [
       """
-      UPDATE webhook_cursors SET lease_id = NULL, lease_until = NULL WHERE \(fragment: isOurs)
+      UPDATE webhook_cursors SET lease_id = NULL, lease_until = NULL, in_hand = NULL, holder = NULL \
+      WHERE \(fragment: isOurs)
       """
     ]
+  }
+
+  /// One transaction that gives the lease back until a suspect may be tried again.
+  var postpone: [Query] {
+    [
+      """
+      UPDATE webhook_cursors SET lease_id = NULL, lease_until = NULL, \
+      due_at = now() + interval '1 second' WHERE \(fragment: isOurs)
+      """
+    ]
+  }
+
+  /// One transaction that counts a delivery during which the process of the lease before has died, and gives it up after
+  /// three times. The third rows say whether a process died during it, the fourth ones that it was counted now.
+  func countDeath(during id: UUID, holder: Int64) -> [Query] {
+    let item = WebhookLease.item(id, to: endpointID, in: organizationID)
+    let inHand: Query = """
+      FROM webhook_cursors AS a WHERE a.organization_id = \(organizationID.uuid) \
+      AND a.endpoint_id = \(endpointID.uuid) AND a.lease_id = \(self.id) AND a.in_hand = \(id)
+      """
+    let isDead: Query = "a.holder <> \(holder) AND NOT \(fragment: JobAttemptTable.isAlive)"
+    return [
+      "BEGIN",
+      "SELECT 1 \(fragment: inHand) FOR UPDATE",
+      // Once it is counted there is no holder.
+      "SELECT a.holder IS NULL OR \(fragment: isDead) \(fragment: inHand)",
+      JobAttemptTable.countDeath(of: item, "\(fragment: inHand) AND \(fragment: isDead)"),
+      """
+      UPDATE webhook_cursors AS a SET holder = NULL WHERE a.organization_id = \(organizationID.uuid) \
+      AND a.endpoint_id = \(endpointID.uuid) AND a.lease_id = \(self.id) AND a.in_hand = \(id) \
+      AND \(fragment: isDead)
+      """,
+      """
+      UPDATE webhook_deliveries AS d SET status = 'dead', next_attempt_at = NULL, finished_at = now(), \
+      failure = 'the server ended during several attempts' \
+      WHERE d.organization_id = \(organizationID.uuid) AND d.endpoint_id = \(endpointID.uuid) \
+      AND d.event_id = \(id) AND d.status = 'pending' AND EXISTS (SELECT FROM job_attempts \
+      WHERE kind = \(item.kind.rawValue) AND item = \(item.key) AND set_aside_at IS NOT NULL)
+      """,
+      "COMMIT",
+    ]
+  }
+
+  /// A delivery as an item of a background job.
+  static func item(
+    _ id: UUID, to endpoint: WebhookEndpointID, in organization: OrganizationID
+  ) -> JobItem {
+    JobItem(.webhookDelivery, "\(endpoint)/\(EventID(id))", of: organization)
   }
 
   private var isOurs: Query {

@@ -16,19 +16,37 @@ struct WebhookSender: Sendable {
   let client: WebhookClient
   let vault: WebhookSecretVault
 
+  private static let unreadable =
+    "the event cannot be turned into a message: the platform has to see to it"
+  /// Between attempts at an event that cannot be turned into a message.
+  private static let unreadablePause: Duration = .seconds(5)
+
   /// - Parameter connection: of the attempt before, and of this one afterwards if it can be used again.
   /// - Returns: nil when it was given up half-way because the process ends: it counts for nothing.
   func attempt(
-    _ job: WebhookJob, _ event: RecordedEvent?, _ lease: WebhookLease,
+    _ job: WebhookJob, _ event: Result<RecordedEvent?, any Error>, _ lease: WebhookLease,
     over connection: inout WebhookConnection?
   ) async -> WebhookLease.Report? {
     let (time, start) = (Timestamp.now, ContinuousClock.now)
+    let attempts = job.attempts + 1
+    let body: [UInt8]
+    do {
+      body = try WebhookBody.bytes(of: job, event.get(), to: lease)
+    } catch {
+      return WebhookLease.Report(
+        job: job,
+        result: .init(
+          at: time, responseStatus: nil, responseExcerpt: nil, failure: Self.unreadable,
+          duration: 0),
+        retryIn: attempts < JobAttemptTable.mostAttempts ? Self.unreadablePause : nil,
+        isUnreadable: true)
+    }
     var status: Int?
     var excerpt: String?
     var failure: String?
     var retryAfter: String?
     do {
-      let request = try request(job, event, lease, at: time)
+      let request = try request(job, body, lease, at: time)
       let answer = try await client.send(request, over: &connection)
       status = answer.status
       retryAfter = answer.retryAfter
@@ -43,7 +61,6 @@ struct WebhookSender: Sendable {
     } catch {
       failure = "the request could not be made"
     }
-    let attempts = job.attempts + 1
     let isFinal = status == 410 || job.isPing
     return WebhookLease.Report(
       job: job,
@@ -55,10 +72,9 @@ struct WebhookSender: Sendable {
   }
 
   private func request(
-    _ job: WebhookJob, _ event: RecordedEvent?, _ lease: WebhookLease, at time: Timestamp
+    _ job: WebhookJob, _ body: [UInt8], _ lease: WebhookLease, at time: Timestamp
   ) throws -> WebhookRequest {
     guard let url = try? WebhookURL(job.url) else { throw WebhookFailure.urlRefused }
-    let body = try WebhookBody.bytes(of: job, event, to: lease)
     let secrets = try job.secrets.map { sealed throws(CryptographyError) in
       try vault.open(sealed, of: lease.endpointID, in: lease.organizationID)
     }

@@ -15,10 +15,13 @@ struct WebhookStore: Sendable {
   private static let patience: Duration = .seconds(3)
 
   private let pool: Pool
+  /// The number of this process: see ``JobAttempts``.
+  private let holder: Int64
 
   /// - Parameter pool: closed by whoever runs the deliveries.
-  init(pool: Pool) {
+  init(pool: Pool, holder: Int64) {
     self.pool = pool
+    self.holder = holder
   }
 
   func close() async { await pool.close() }
@@ -84,21 +87,46 @@ struct WebhookStore: Sendable {
   }
 
   /// Writes down what became of an attempt, and gives what is to be sent next with the event that it is about; nil when there
-  /// is nothing, and then the lease is over.
+  /// is nothing, and then the lease is over. An event that cannot be read is a failure of its delivery alone.
   func next(
     _ lease: WebhookLease, after report: WebhookLease.Report?, goesOn: Bool
-  ) async throws -> (WebhookJob, RecordedEvent?)? {
+  ) async throws -> (WebhookJob, Result<RecordedEvent?, any Error>)? {
     let now = Timestamp.now
+    let holder = holder
     return try await run { session, deadline throws in
       let results = try session.pipeline(
-        lease.next(after: report, goesOn: goesOn), deadline: deadline)
+        lease.next(after: report, goesOn: goesOn, holder: holder), deadline: deadline)
       guard let row = results[results.count - 2].first else { return nil }
       let job = try WebhookJob(row, now: now)
-      guard let position = job.position else { return (job, nil) }
+      guard let position = job.position else { return (job, .success(nil)) }
       let events = try session.execute(
         EventLog.events(of: lease.organizationID.uuid, after: position - 1, limit: 1),
         deadline: deadline)
-      return (job, try events.first.map { row throws(PostgresError) in try RecordedEvent(row) })
+      return (job, Result { try events.first.map { row in try RecordedEvent(row) } })
+    }
+  }
+
+  /// Finds out whether a process died during the delivery that a lease found in hand, and counts that, once. After three
+  /// times the delivery is given up.
+  ///
+  /// - Returns: whether it did, and the delivery's row in `job_attempts` if it was counted now.
+  func suspect(
+    _ id: UUID, _ lease: WebhookLease
+  ) async throws -> (isSuspect: Bool, counted: [JobAttemptRow]) {
+    let statements = lease.countDeath(during: id, holder: holder)
+    return try await run { session, deadline throws in
+      let results = try session.pipeline(statements, deadline: deadline)
+      let isSuspect = try results[2].first.map { row throws(PostgresError) in
+        try row.decode(Bool.self)
+      }
+      return (isSuspect ?? false, try results[3].map(JobAttemptRow.init))
+    }
+  }
+
+  /// Gives a lease back for a moment. What was in hand before it stays so.
+  func postpone(_ lease: WebhookLease) async throws {
+    try await run { session, deadline throws in
+      _ = try session.pipeline(lease.postpone, deadline: deadline)
     }
   }
 

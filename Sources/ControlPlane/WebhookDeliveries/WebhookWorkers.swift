@@ -8,6 +8,9 @@ import Synchronization
 /// Sends what is due, on every replica. An endpoint is leased for as long as there is something to send to it, and is sent one
 /// thing at a time, so one that hangs takes one place of many; those whose last attempt failed, or that never answered, take half
 /// of them at most, and each workspace and each owner has a share (``WebhookLease/Shares``).
+///
+/// A delivery during which a process died is a suspect: it waits until no other suspect is in hand, and is given up after
+/// three times (``JobAttempts``).
 final class WebhookWorkers: Service {
   /// Attempts that are under way at once. None of them has a thread.
   static let mostEndpoints = 256
@@ -23,6 +26,7 @@ final class WebhookWorkers: Service {
   private let dispatcher: WebhookDispatcher
   private let sender: WebhookSender
   private let commands: CommandHandler
+  private let attempts: JobAttempts
   private let work: BroadcastSignal
   private let logger: Logger
   private let inFlight: Gauge
@@ -31,15 +35,17 @@ final class WebhookWorkers: Service {
   private let busy = Mutex((healthy: 0, failing: 0))
 
   init(
-    store: WebhookStore, sender: WebhookSender, commands: CommandHandler, log: BroadcastSignal,
-    work: BroadcastSignal, metrics: Metrics, logger: Logger
+    store: WebhookStore, sender: WebhookSender, commands: CommandHandler, attempts: JobAttempts,
+    log: BroadcastSignal, work: BroadcastSignal, metrics: Metrics, logger: Logger
   ) {
     self.store = store
     self.sender = sender
     self.commands = commands
+    self.attempts = attempts
     self.work = work
     self.logger = logger
-    dispatcher = WebhookDispatcher(store: store, log: log, work: work, logger: logger)
+    dispatcher = WebhookDispatcher(
+      store: store, attempts: attempts, log: log, work: work, logger: logger)
     inFlight = metrics.gauge(
       "signalbox_webhook_endpoints_in_flight", "Endpoints that are being sent to.")
     oldest = metrics.gauge(
@@ -117,13 +123,41 @@ final class WebhookWorkers: Service {
 
   /// Sends what is due to one endpoint, one after the other.
   private func send(_ lease: WebhookLease) async {
+    guard let abandoned = lease.abandoned else { return await sendAll(lease, suspect: nil) }
+    do {
+      let (isSuspect, counted) = try await store.suspect(abandoned, lease)
+      attempts.noteSetAside(counted)
+      guard isSuspect else { return await sendAll(lease, suspect: nil) }
+      // It must not be in hand together with another suspect: whoever has the turn may take long.
+      guard await attempts.lane.tryToEnter() else { return try await store.postpone(lease) }
+    } catch {
+      logger.debug("a webhook waits for the database", metadata: ["error": "\(error)"])
+      return
+    }
+    await sendAll(lease, suspect: abandoned)
+  }
+
+  /// - Parameter suspect: what is sent while the lane of suspects is this caller's; the lane is left afterwards.
+  private func sendAll(_ lease: WebhookLease, suspect: UUID?) async {
+    var suspect = suspect
+    defer {
+      if suspect != nil { Task { await attempts.lane.leave() } }
+    }
     var connection: WebhookConnection?
     defer { connection?.close() }
     let end = ContinuousClock.now + Self.longestTurn
     var report: WebhookLease.Report?
     while true {
       let goesOn = !Task.isCancelled && ContinuousClock.now < end
-      guard let (job, event) = await next(lease, after: report, goesOn: goesOn) else { break }
+      let found = await next(lease, after: report, goesOn: goesOn)
+      if let id = suspect, let report {
+        // It is written down what became of it, and the process lives.
+        suspect = nil
+        await attempts.lane.leave()
+        if report.isSuccess, report.job.id.uuid == id { await forget(id, lease) }
+      }
+      if let report, report.isUnreadable, report.retryIn == nil { await setAside(report, lease) }
+      guard let (job, event) = found else { break }
       report = await sender.attempt(job, event, lease, over: &connection)
       guard let report else {
         await giveBack(lease)
@@ -134,10 +168,55 @@ final class WebhookWorkers: Service {
     dispatcher.look(at: lease.organizationID.uuid)
   }
 
+  private func forget(_ id: UUID, _ lease: WebhookLease) async {
+    do {
+      let item = WebhookLease.item(id, to: lease.endpointID, in: lease.organizationID)
+      try await attempts.forget(item)
+    } catch {
+      // It is forgotten after a day.
+      logger.debug("an attempt was not forgotten", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private func setAside(_ report: WebhookLease.Report, _ lease: WebhookLease) async {
+    let id = report.job.id.uuid
+    do {
+      try await attempts.setAside(
+        WebhookLease.item(id, to: lease.endpointID, in: lease.organizationID),
+        "the event cannot be turned into a message")
+    } catch {
+      // The delivery is given up all the same, and its workspace sees it.
+      logger.error(
+        "a delivery was given up that is not shown as set aside",
+        metadata: ["endpoint": "\(lease.endpointID)", "error": "\(error)"])
+    }
+  }
+
+  // MARK: Set aside
+
+  /// Makes deliveries of a workspace that is set aside.
+  ///
+  /// - Throws: when that still fails.
+  func replayDispatch(_ item: JobItem) async throws { try await dispatcher.replay(item) }
+
+  /// Has a delivery sent again that is set aside.
+  ///
+  /// - Throws: ``PostgresError``.
+  func replayDelivery(_ item: JobItem) async throws {
+    let parts = item.key.split(separator: "/").map(String.init)
+    guard parts.count == 2, let endpoint = WebhookEndpointID(parts[0]),
+      let event = EventID(parts[1]), let organization = item.organizationID
+    else { return }
+    try await store.retry(event, to: endpoint, in: organization)
+    work.raise()
+  }
+
+  // MARK: Looking up
+
   /// What to send next, once it is written down what became of the last; tried for as long as the lease is sure to last.
   private func next(
     _ lease: WebhookLease, after report: WebhookLease.Report?, goesOn: Bool
-  ) async -> (WebhookJob, RecordedEvent?)? {
+  ) async -> (WebhookJob, Result<RecordedEvent?, any Error>)? {
     let end = ContinuousClock.now + (WebhookLease.length - WebhookClient.timeLimit) / 2
     while true {
       do {

@@ -31,14 +31,17 @@ package struct Webhooks: Sendable {
 
   /// - Parameter log: raised when something was appended.
   func deliveries(
-    pool: Pool, services: Services, log: BroadcastSignal, metrics: Metrics, logger: Logger
+    pool: Pool, services: Services, attempts: JobAttempts, log: BroadcastSignal, metrics: Metrics,
+    logger: Logger
   ) -> Deliveries {
-    let (store, work) = (WebhookStore(pool: pool), BroadcastSignal())
+    let work = BroadcastSignal()
+    let store = WebhookStore(pool: pool, holder: attempts.holder)
     let client = WebhookClient(
       policy: targets, resolver: resolver, tls: tls, timeLimit: timeLimit)
     let workers = WebhookWorkers(
       store: store, sender: WebhookSender(client: client, vault: services.webhookSecrets),
-      commands: services.commands, log: log, work: work, metrics: metrics, logger: logger)
+      commands: services.commands, attempts: attempts, log: log, work: work, metrics: metrics,
+      logger: logger)
     return Deliveries(store: store, workers: workers, work: work)
   }
 }

@@ -372,6 +372,7 @@ struct World: Sendable {
       "purchase": "\(purchase)",
       "provider": "openai", "endpoint": webhookEndpoint,
       "event": operation.isTenant ? delivered : "evt_unknown",
+      "item": "sai_00000000000000000000000000",
       "user": "\(target)",
       "invitation": invitation,
       "token": operation.isTenant

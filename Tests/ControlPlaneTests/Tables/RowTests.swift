@@ -39,6 +39,7 @@ import Testing
     UsageReportTable.name: UsageReportTable.columns,
     UsageDayTable.name: UsageDayTable.columns,
     StripeEventTable.name: StripeEventTable.columns + ["payload"],
+    JobAttemptTable.name: JobAttemptTable.columns,
     AuditEventTable.table.name: AuditEventTable.table.columns.map(\.name),
     IdempotencyRecord.table.name: IdempotencyRecord.table.columns.map(\.name),
   ]

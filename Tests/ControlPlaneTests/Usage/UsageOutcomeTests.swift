@@ -355,7 +355,7 @@ extension EvidenceWorld {
 
 extension JSONValue {
   /// What covered the month's requests: included, credits, nothing.
-  fileprivate var counts: [Int64] {
+  var counts: [Int64] {
     ["included", "credits", "refused"].map { self["total"]?[$0]?.integer ?? -1 }
   }
 }

@@ -428,7 +428,7 @@ import Testing
       #expect(try await client.send("DELETE", endpoint.path).status == 204)
       #expect(try await client.get("\(endpoint.path)/deliveries").status == 404)
       let pool = Pool(options: plane.database.application.asSystem, minimum: 0, maximum: 1)
-      let store = WebhookStore(pool: pool)
+      let store = WebhookStore(pool: pool, holder: 1)
       #expect(try await store.sweep(finishedBefore: .now.advanced(by: -60_000_000)) == 1)
       #expect(try await store.sweep(finishedBefore: .now.advanced(by: -60_000_000)) == 0)
       await store.close()
@@ -457,7 +457,7 @@ import Testing
         $0.count { $0["status"]?.string == "delivered" } == 2
       }
       let store = WebhookStore(
-        pool: Pool(options: plane.database.application.asSystem, minimum: 0, maximum: 1))
+        pool: Pool(options: plane.database.application.asSystem, minimum: 0, maximum: 1), holder: 1)
       #expect(
         try await store.sweep(finishedBefore: .now.advanced(by: 60_000_000), step: 1) == 2)
       // The one that failed is still pending, and its age is told in whole seconds.
