@@ -18,7 +18,7 @@ WIDTH = $(shell swift test --help-hidden 2>/dev/null | \
 
 ALONE := CompiledRules|FailedLogin|TokenLife|SlowSender|AccessRace|AccessLatency|RequestLog|Usage|Replay|Webhook
 
-.PHONY: setup python build run test check format lint arithmetic contract bench faults fuzz mutants hostile clean
+.PHONY: setup python build run test check format lint arithmetic contract bundle bench faults fuzz mutants hostile clean
 
 ## System packages, and the Python tools of the contract tests.
 setup:
@@ -80,8 +80,14 @@ arithmetic:
 format:
 	$(FORMAT) --in-place --parallel --recursive Package.swift Sources Tests ops
 
+## That openapi.yaml is what contract/ makes, and obeys OpenAPI and the rules of the wire.
 contract: python
+	$(PYTHON) ops/contract/test_bundle.py --quiet
 	$(PYTHON) ops/contract/validate.py
+
+## Writes openapi.yaml from contract/: ops/contract/README.md.
+bundle: python
+	$(PYTHON) ops/contract/bundle.py --write
 
 ## Measures against floors in the same run; prints ratios.
 bench: build

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Checks openapi.yaml: OpenAPI 3.1 itself, then the house rules that DESIGN and the wire conventions ask for.
+"""Checks openapi.yaml: that it is what contract/ makes, OpenAPI 3.1 itself, then the house rules of the wire.
 
-usage: validate.py [DOCUMENT]     prints one line for each finding; the exit status is 1 when there are any
+usage: validate.py                prints one line for each finding, with the part and the line where it is written;
+                                  the exit status is 1 when there are any
+       validate.py DOCUMENT       the same for another document, of which it knows no parts
 """
 
 import re
@@ -14,6 +16,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+
+import bundle
+from parts import ContractError
 
 METHODS = ("get", "put", "post", "patch", "delete")
 # Of those that are no DELETE.
@@ -32,10 +37,10 @@ DOCUMENT_URI = "urn:signalbox:contract"
 
 
 class Contract:
-    """The document, with references resolved on the way."""
+    """The document, with references resolved on the way. `parts` knows where its parts are written."""
 
-    def __init__(self, document):
-        self.document = document
+    def __init__(self, document, parts=None):
+        self.document, self.parts = document, parts
         resource = Resource(contents=document, specification=DRAFT202012)
         self.registry = Registry().with_resource(DOCUMENT_URI, resource)
 
@@ -46,6 +51,11 @@ class Contract:
                 target = target[part]
             node = target
         return node
+
+    def source(self, *path):
+        """The part and the line of what is at a path of the document, to put before a finding."""
+        source = self.parts.source(*path) if self.parts else ""
+        return f"{source}: " if source else ""
 
     def operations(self):
         for path, item in self.document["paths"].items():
@@ -66,7 +76,7 @@ class Operation:
 
     def __init__(self, contract, path, method, definition, shared):
         self.contract, self.path, self.method, self.definition = contract, path, method, definition
-        self.label = f"{method.upper()} {path}"
+        self.label = f"{contract.source('paths', path, method)}{method.upper()} {path}"
         self.parameters = {
             parameter["name"]: parameter
             for parameter in map(contract.at, shared + definition.get("parameters", []))}
@@ -134,12 +144,12 @@ def document_findings(contract):
         yield from (f"{reference} is not defined" for reference in sorted(references - defined))
         return
     for error in OpenAPIV31SpecValidator(contract.document).iter_errors():
-        yield f"{'/'.join(map(str, error.path))}: {error.message}"
+        yield f"{contract.source(*error.path)}{'/'.join(map(str, error.path))}: {error.message}"
     ids = Counter(operation.definition.get("operationId") for operation in contract.operations())
     yield from (f"operationId {name} is used {count} times" for name, count in ids.items() if count > 1)
     for component in sorted(defined - references):
         if not component.startswith("#/components/securitySchemes/"):
-            yield f"{component} is not used"
+            yield f"{contract.source(*component.split('/')[1:])}{component} is not used"
 
 
 def operation_findings(operation):
@@ -257,18 +267,24 @@ def _has_example(contract, media):
 
 def schema_findings(contract):
     """Examples obey their schemas; objects are closed or say that they are open; members are in snake_case."""
-    for node in _walk(contract.document):
-        schema, examples = node.get("schema", node), list(_examples(node))
-        for example in examples:
-            for message in contract.errors(schema, example):
-                yield f"the example {_short(example)} breaks its schema: {message}"
-    for name, schema in contract.document["components"]["schemas"].items():
+    components = contract.document["components"]
+    pieces = [("components", kind, name) for kind in components for name in components[kind]]
+    pieces += [(kind, path, method) for kind in ("paths", "webhooks")
+               for path, item in contract.document[kind].items() for method in item]
+    for first, second, third in pieces:
+        for node in _walk(contract.document[first][second][third]):
+            for example in _examples(node):
+                for message in contract.errors(node.get("schema", node), example):
+                    where = contract.source(first, second, third)
+                    yield f"{where}the example {_short(example)} breaks its schema: {message}"
+    for name, schema in components["schemas"].items():
+        where = contract.source("components", "schemas", name)
         if "object" in str(schema.get("type")) and name != "Contract":
             if "additionalProperties" not in schema:
-                yield f"schema {name} does not say whether it is open"
+                yield f"{where}schema {name} does not say whether it is open"
         for member in schema.get("properties", {}):
             if not re.fullmatch(r"[a-z]+(?:_[a-z]+)*", member):
-                yield f"schema {name}: {member} is not in snake_case"
+                yield f"{where}schema {name}: {member} is not in snake_case"
 
 
 def _examples(node):
@@ -302,16 +318,25 @@ def _short(value):
 
 
 def main(arguments):
-    default = Path(__file__).resolve().parents[2] / "openapi.yaml"
-    path = Path(arguments[0]) if arguments else default
-    contract = Contract(yaml.safe_load(path.read_text(encoding="utf-8")))
-    findings = [*document_findings(contract)]
+    path, parts, findings = Path(arguments[0]) if arguments else bundle.DOCUMENT, None, []
+    if not arguments:
+        try:
+            parts = bundle.Bundle()
+        except ContractError as error:
+            sys.exit(str(error))
+        if parts.text() != path.read_text(encoding="utf-8"):
+            findings.append(bundle.STALE)
+    # What the parts make is checked even where it is not what is committed.
+    text = parts.text() if parts else path.read_text(encoding="utf-8")
+    contract = Contract(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), parts)
+    wrong = [*document_findings(contract)]
     # The house rules read what the specification promises, so they wait until it is kept.
-    if not findings:
-        findings += schema_findings(contract)
+    if not wrong:
+        wrong += schema_findings(contract)
         for operation in contract.operations():
             for rule in (operation_findings, response_findings, example_findings, bound_findings):
-                findings += (f"{operation.label}: {finding}" for finding in rule(operation))
+                wrong += (f"{operation.label}: {finding}" for finding in rule(operation))
+    findings += wrong
     for finding in findings:
         print(finding)
     count = sum(1 for _ in contract.operations())
