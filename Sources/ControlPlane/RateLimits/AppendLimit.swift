@@ -25,7 +25,7 @@ package struct AppendLimit: Sendable {
   /// - Parameter principalOrWorkspace: whose bucket is looked at.
   /// - Throws: a ``Problem`` of 429.
   func admit(bytes: Int, of principalOrWorkspace: UUID, _ exchange: Exchange) throws {
-    guard case let counted = Int64(bytes) - Int64(Self.freeBytes), counted > 0,
+    guard case let counted = Int64(max(0, bytes)) - Int64(Self.freeBytes), counted > 0,
       let decision = limiter.admitsAppend(counted, of: principalOrWorkspace)
     else {
       return
