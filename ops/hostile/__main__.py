@@ -49,7 +49,7 @@ def server(program, directory, log):
         process = subprocess.Popen(
             [str(program), "serve", "--data-dir", str(directory / "data"), "--port", str(port),
              "--dev-identity"],
-            env=environment, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+            env=environment, stdout=open(os.environ.get("HOSTILE_ACCESS_LOG", os.devnull), "wb"), stderr=errors, start_new_session=True)
         try:
             await_ready(process, port)
             yield process, port

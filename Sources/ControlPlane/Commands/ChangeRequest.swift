@@ -167,7 +167,7 @@ struct ChangeRequest {
   ) async throws -> CommandOutcome {
     // A dry run is as much work, and appends nothing: it is counted too.
     try await services.appendLimit.run(
-      bytes: context.body.readableBytes + command.overheadBytes, of: organizationID,
+      bytes: context.body.readableBytes, overhead: command.overheadBytes, of: organizationID,
       by: principalID, context.exchange,
       keepingIf: { isDryRun || $0.position != nil && !$0.isReplay }
     ) {

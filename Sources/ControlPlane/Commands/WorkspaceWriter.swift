@@ -186,7 +186,8 @@ final class WorkspaceWriter {
     entry.workspace = change.workspace
     batch.noteRowsWritten(of: id)
     batch.append(configurationPatch: change.configurationPatch, of: id)
-    let outcome = CommandOutcome(change.reply, body: change.body, position: batch.position)
+    let outcome = CommandOutcome(
+      change.reply, body: change.body, position: change.parts.isEmpty ? nil : batch.position)
     if let claim = request.idempotency {
       batch.append(IdempotencyRecord(claim: claim, outcome, at: request.occurredAt))
     }

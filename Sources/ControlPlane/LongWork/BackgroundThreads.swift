@@ -28,18 +28,28 @@ final class BackgroundThreads: TaskExecutor {
 
   private static let idleTime: Duration = .seconds(2)
 
+  /// What the system does when other threads want a processor as well.
+  enum Priority {
+    /// They share, and the others get three times as much.
+    case low
+    /// The others go first, and interrupt these as soon as they wake up (`SCHED_IDLE`). Other priorities, even the lowest one,
+    /// let a thread that wakes up wait for a few milliseconds, which add up over the steps of a request.
+    case idle
+  }
+
+  /// `SCHED_IDLE` of sched(7), a macro that the C library only shows to programs that ask for GNU extensions.
+  private static let idleScheduling: CInt = 5
+
   private let count: Int
-  private let niceness: CInt
+  private let priority: Priority
   private let monitor = Monitor()
   // Only touched under the lock.
   private nonisolated(unsafe) var state = State()
 
-  /// - Parameters:
-  ///   - count: how many threads there are at most.
-  ///   - niceness: from 0, the priority of everything else, to 19, the lowest one.
-  init(count: Int, niceness: Int = 19) {
+  /// - Parameter count: how many threads there are at most.
+  init(count: Int, priority: Priority = .idle) {
     self.count = max(1, count)
-    self.niceness = CInt(max(0, min(niceness, 19)))
+    self.priority = priority
   }
 
   func enqueue(_ job: consuming ExecutorJob) {
@@ -70,8 +80,13 @@ final class BackgroundThreads: TaskExecutor {
   }
 
   private func run() {
-    // On Linux this is the thread's own priority, not the process's.
-    _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
+    // On Linux both are about the calling thread, not the process. A thread that the system refuses this is still good.
+    switch priority {
+    case .low: _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5)
+    case .idle:
+      var parameters = sched_param()
+      _ = sched_setscheduler(0, Self.idleScheduling, &parameters)
+    }
     while let job = take() { job.runSynchronously(on: asUnownedTaskExecutor()) }
   }
 

@@ -13,10 +13,10 @@ struct LongWork: Sendable {
   /// For replays and exports.
   let threads = BackgroundThreads(count: 2)
   /// One is enough: the rules of a workspace are compiled once, and one workspace after the other.
-  let compiler = BackgroundThreads(count: 1)
+  let compiler = BackgroundThreads(count: 1, priority: .low)
 
   /// For changes of thousands of parts: reading their bodies, and preparing them. Somebody waits for these.
-  let changes = BackgroundThreads(count: 2, niceness: 5)
+  let changes = BackgroundThreads(count: 2, priority: .low)
 
   init(_ connections: Connections, replaysAtOnce: Int, metrics: Metrics) {
     pages = connections.pages

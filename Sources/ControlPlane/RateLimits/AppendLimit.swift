@@ -34,19 +34,23 @@ package struct AppendLimit: Sendable {
     try exchange.require(decision)
   }
 
-  /// Runs a change of so many bytes, unless the workspace has to wait.
+  /// Runs a change, unless its workspace or its sender has to wait.
   ///
-  /// - Parameter change: answers whether the bytes stay taken.
+  /// - Parameters:
+  ///   - bytes: of the request, which have to be left.
+  ///   - overhead: what the change appends besides. It is charged, too, and may be owed.
+  ///   - change: answers whether the bytes stay taken.
   /// - Throws: a ``Problem`` of 429, and whatever the change throws; the bytes are given back then.
   func run<Value>(
-    bytes: Int, of workspace: OrganizationID, by principal: UUID, _ exchange: Exchange,
-    keepingIf isCharged: (Value) -> Bool, _ change: () async throws -> Value
+    bytes: Int, overhead: Int, of workspace: OrganizationID, by principal: UUID,
+    _ exchange: Exchange, keepingIf isCharged: (Value) -> Bool, _ change: () async throws -> Value
   ) async throws -> Value {
-    let counted = Int64(bytes - Self.freeBytes)
-    guard counted > 0, let decision = limiter.appends(counted, to: workspace.uuid, by: principal)
-    else {
-      return try await change()
-    }
+    let needed = max(0, Int64(bytes) - Int64(Self.freeBytes))
+    let counted = Int64(bytes) + Int64(overhead) - Int64(Self.freeBytes)
+    guard counted > 0,
+      let decision = limiter.appends(
+        counted, needing: needed, to: workspace.uuid, by: principal)
+    else { return try await change() }
     if !decision.isAllowed { refused.add() }
     try exchange.require(decision)
     do {

@@ -145,16 +145,18 @@ package final class RateLimiter: Sendable {
 
   /// A principal is about to append so many bytes to the workspace's part of the log: they count for both. A refusal by one
   /// takes nothing from the other.
+  ///
+  /// - Parameter needed: how many of them must be left: those that were known when the request was admitted.
   package func appends(
-    _ bytes: Int64, to workspace: UUID, by principal: UUID,
+    _ bytes: Int64, needing needed: Int64, to workspace: UUID, by principal: UUID,
     at now: ContinuousClock.Instant = .now
   ) -> RateLimitDecision? {
-    guard let decision = admitsAppend(bytes, of: principal, at: now) else { return nil }
+    guard let decision = admitsAppend(needed, of: principal, at: now) else { return nil }
     guard decision.isAllowed else { return decision }
     let now = time(now)
     let charge: (UUID) -> RateLimitDecision = { key in
       self.appends.withBucket(of: key, at: now) {
-        $0.charge(bytes, at: now, under: self.appends.policy)
+        $0.charge(bytes, needing: needed, at: now, under: self.appends.policy)
       }
     }
     let first = charge(workspace)

@@ -26,16 +26,16 @@ package struct TokenBucket: Equatable, Sendable {
     return RateLimitDecision(policy: policy, isAllowed: isAllowed, cost: cost, level: level)
   }
 
-  /// Takes `cost` tokens if there are as many, or if the bucket is full: then more may be taken than it holds, and it fills
-  /// from below zero.
+  /// Takes `cost` tokens if the bucket has `needed` of them, or is full: more may be taken than it holds, and then it fills from
+  /// below zero.
   ///
-  /// - Precondition: `cost` is not negative.
+  /// - Precondition: `cost` and `needed` are not negative.
   package mutating func charge(
-    _ cost: Int64, at now: Int64, under policy: RateLimitPolicy
+    _ cost: Int64, needing needed: Int64, at now: Int64, under policy: RateLimitPolicy
   ) -> RateLimitDecision {
     level = level(at: now, under: policy)
     updated = max(updated, now)
-    let needed = min(cost, policy.burst)
+    let needed = min(needed, policy.burst)
     let isAllowed = holds(needed, level, policy)
     if isAllowed { level -= min(cost, policy.burst + policy.maxDebt) * policy.token }
     return RateLimitDecision(policy: policy, isAllowed: isAllowed, cost: needed, level: level)

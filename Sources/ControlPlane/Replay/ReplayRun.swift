@@ -17,6 +17,8 @@ struct ReplayRun: Sendable {
   private static let pageSize: Int64 = 1000
 
   private static let pageTime: Duration = .seconds(10)
+  /// Between two pages, however slow the database is.
+  private static let longestRest: Duration = .milliseconds(250)
   /// Records between two looks at the clock and at the caller. Against the dearest rules each takes about a millisecond.
   private static let stride = 16
 
@@ -73,12 +75,15 @@ struct ReplayRun: Sendable {
     let query = RequestLogTable.history(
       of: project, in: organization, from: from, to: to, after: last, limit: limit)
     let rows: Rows
+    let began = ContinuousClock.now
     do {
       rows = try await reads.extended(to: min(end, .now + Self.pageTime))
         .rows(query, over: connections)
     } catch let error as PostgresError where error.isTransient && ContinuousClock.now >= end {
       return (replay, last, isComplete: false)
     }
+    // The database cannot give this read a lower priority than others, so it rests for as long as it has worked.
+    try await Task.sleep(for: min(.now - began, Self.longestRest))
     for (index, row) in rows.enumerated() {
       if index % Self.stride == 0 {
         try Task.checkCancellation()

@@ -267,7 +267,8 @@ import Testing
       #expect(try await caller.post("\(key):rotate").status == 404)
       #expect(try await caller.send("DELETE", key).status == 404)
     }
-    for keys in ["\(elsewhere.dropLast())0/api-keys", "\(organization)/projects/x/api-keys"] {
+    let unknown = elsewhere.dropLast() + (elsewhere.hasSuffix("0") ? "1" : "0")
+    for keys in ["\(unknown)/api-keys", "\(organization)/projects/x/api-keys"] {
       #expect(try await client.get(keys).status == 404)
       #expect(try await client.post(keys, #"{"name":"A"}"#).status == 404)
     }

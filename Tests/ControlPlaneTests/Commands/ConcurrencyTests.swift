@@ -74,7 +74,7 @@ import Testing
       let again = try await replicas[1].client.put(
         "\(project)/rules", sets[1], headers: ["If-Match": "*", "Idempotency-Key": "set-1"])
       #expect(again["idempotency-replayed"] == "true")
-      #expect(again.body == replies[1].body)
+      #expect(replies.contains { $0.body == again.body })
       try await Self.expectSoundLog(replicas[0].database, events: 6 + positions.count)
     }
   }

@@ -179,7 +179,7 @@ import Testing
       #expect(limiter.admitsAttempt(address: "192.0.2.1") == nil)
       #expect(limiter.failedAttempt(address: "192.0.2.1") == nil)
       #expect(limiter.invites(to: UUID(), by: UUID(), recipient: UUID()) == nil)
-      #expect(limiter.appends(1_000_000, to: UUID(), by: UUID()) == nil)
+      #expect(limiter.appends(1_000_000, needing: 1, to: UUID(), by: UUID()) == nil)
     }
     #expect(RateLimitPolicy.Kind.allCases.allSatisfy { limiter.bucketCount($0) == 0 })
   }
@@ -193,7 +193,7 @@ import Testing
     let (user, other) = (UUID(), UUID())
     let now = ContinuousClock.now
     func append(_ bytes: Int64, _ workspace: UUID, _ user: UUID) -> Bool? {
-      limiter.appends(bytes, to: workspace, by: user, at: now)?.isAllowed
+      limiter.appends(bytes, needing: bytes, to: workspace, by: user, at: now)?.isAllowed
     }
     #expect(append(60, first, user) == true)
     #expect(append(60, second, user) == false)
@@ -208,6 +208,11 @@ import Testing
     #expect(limiter.admitsAppend(40, of: user, at: now)?.isAllowed == true)
     #expect(limiter.admitsAppend(41, of: user, at: now)?.isAllowed == false)
     #expect(limiter.admitsAppend(.max, of: UUID(), at: now)?.isAllowed == true)
+    // What was admitted by its request is charged whole, and owed.
+    let debtor = UUID()
+    #expect(
+      limiter.appends(500, needing: 10, to: UUID(), by: debtor, at: now)?.isAllowed == true)
+    #expect(limiter.admitsAppend(1, of: debtor, at: now + .seconds(60))?.isAllowed == false)
   }
 
   // MARK: Invitation mail
