@@ -175,7 +175,7 @@ def _existing_path(case):
 
 def _is_linked(case):
     ids = case.path_parameters or {}
-    linked = all(created.get(id) == ids.get("organization", id) for id in ids.values())
+    linked = all(id in created and created[id] == ids.get("organization", id) for id in ids.values())
     return linked and case.meta.phase.name == TestPhase.STATEFUL
 
 

@@ -28,7 +28,7 @@ def main():
     options = arguments()
     with tempfile.TemporaryDirectory(prefix="signalbox-hostile-") as directory:
         os.chmod(directory, 0o755)
-        with server(options.signalbox, pathlib.Path(directory), options.log) as (process, port):
+        with server(options.signalbox, pathlib.Path(directory), options.log, options.access_log) as (process, port):
             failed = run(options, process, port)
             if process.poll() is not None:
                 failed.append(f"the server ended with status {process.returncode}")
@@ -39,17 +39,17 @@ def main():
 
 
 @contextlib.contextmanager
-def server(program, directory, log):
+def server(program, directory, log, access_log):
     port = free_port()
     environment = {
         **os.environ, "SIGNALBOX_BOOTSTRAP_TOKEN": ADMIN_TOKEN, "DATABASE_URL": "",
         "SIGNALBOX_WEBHOOK_ALLOW_PRIVATE": "1"}
     environment.pop("SIGNALBOX_RATE_LIMITS", None)
-    with open(log, "wb") as errors:
+    with open(log, "wb") as errors, open(access_log, "wb") as access:
         process = subprocess.Popen(
             [str(program), "serve", "--data-dir", str(directory / "data"), "--port", str(port),
              "--dev-identity"],
-            env=environment, stdout=open(os.environ.get("HOSTILE_ACCESS_LOG", os.devnull), "wb"), stderr=errors, start_new_session=True)
+            env=environment, stdout=access, stderr=errors, start_new_session=True)
         try:
             await_ready(process, port)
             yield process, port
@@ -137,6 +137,9 @@ def arguments():
     parser.add_argument("--neighbours", type=int, default=4, help="tenants who only go about their work")
     parser.add_argument("--only", action="append", choices=[attack.name for attack in ATTACKS])
     parser.add_argument("--log", type=pathlib.Path, default=pathlib.Path("/dev/null"), help="the server's messages")
+    parser.add_argument(
+        "--access-log", type=pathlib.Path, default=pathlib.Path("/dev/null"),
+        help="what the server says of each request: durations without the clients' own")
     return parser.parse_args()
 
 

@@ -73,12 +73,13 @@ struct StripeEventProcessor: Sendable {
   ///
   /// - Throws: ``PostgresError`` or ``CommandError`` when it could not be carried out now.
   func attempt(_ next: Try) async throws -> StripeEventRow.Status {
-    let found = Mutex<Outcome>((.received, []))
+    let found = Mutex<Outcome?>(nil)
     let perform: @Sendable () async throws -> Void = {
       let outcome = try await self.perform(next)
       found.withLock { $0 = outcome }
     }
-    var isSetAside = false
+    let isSetAside: Bool
+    var isPostponed = false
     if next.isAskedFor,
       let outcome = try await attempts.replay(
         .item(next.item),
@@ -94,12 +95,17 @@ struct StripeEventProcessor: Sendable {
         return [:]
       }
       isSetAside = !rest.setAside.isEmpty
+      isPostponed = !rest.again.isEmpty && found.withLock { $0 == nil }
     }
     if isSetAside {
       try await write([StripeEventTable.setAside(next.id)], next.deadline)
       return .failed
     }
-    let (status, waiting) = found.withLock { $0 }
+    if isPostponed {
+      // Another process may have it in hand, or had when it died.
+      try await write([StripeEventTable.postpone(next.id)], next.deadline)
+    }
+    let (status, waiting) = found.withLock { $0 } ?? (.received, [])
     for stored in waiting {
       do {
         _ = try await attempt(stored.next(deadline: next.deadline))

@@ -98,11 +98,18 @@ enum StripeEventTable {
   static func takeWaiting(for subject: String, besides id: String) -> Query {
     """
     UPDATE stripe_events SET retry_at = now() + \(fragment: lease), \
-    status = CASE WHEN status IN ('received', 'parked') THEN status ELSE 'received' END \
-    WHERE event_id IN (SELECT event_id FROM stripe_events \
+    status = 'received' WHERE event_id IN (SELECT event_id FROM stripe_events \
     WHERE subject = \(subject) AND event_id <> \(id) AND (status IN ('received', 'parked') \
     OR status IN ('ignored', 'failed') AND (type LIKE 'charge.%' OR type LIKE 'refund.%')) \
     ORDER BY event_id FOR UPDATE) RETURNING \(fragment: stored)
+    """
+  }
+
+  /// An event that could not be tried now is due again within moments.
+  static func postpone(_ id: String) -> Query {
+    """
+    UPDATE stripe_events SET retry_at = now() + interval '2 seconds' \
+    WHERE event_id = \(id) AND status IN ('received', 'parked')
     """
   }
 
