@@ -42,13 +42,8 @@ struct StripeEventRoutes: RouteGroup {
 
   /// By the same way as at first.
   private func replay(request: Request, context: APIContext) async throws -> Reply {
-    let reads = try await services.authorizer.platformAdmin(request, context)
-    let query = QueryReader(request)
-    let isDryRun = query.dryRun()
-    try query.finish()
-    // It can be repeated without one, too: an event takes effect once.
-    _ = try IdempotencyKey.read(request.headers)
-    try NoPayload.check(context.body)
+    let replay = try await PlatformReplay(request, context, services)
+    let reads = replay.reads
     let row = try await row(context, reads)
     guard row.status != .applied, row.status != .ignored else {
       throw Problem(.stripeEventFinished, "it is \(row.status.rawValue)")
@@ -57,14 +52,9 @@ struct StripeEventRoutes: RouteGroup {
       throw Problem(.notFound)
     }
     let kept = try StoredStripeEvent(stored)
-    if isDryRun {
+    if replay.isDryRun {
       let (status, reason) = try await processor.rehearse(kept.event(), deadline: context.deadline)
-      var object = JSONObject()
-      object.set("dry_run", true)
-      // Those of the workspace are the workspace's business.
-      object.set("events", JSONArray())
-      object.set("resource", row.with(status, reason).json)
-      return .json(object.bytes())
+      return PlatformReplay.rehearsal(of: row.with(status, reason).json)
     }
     var next = kept.next(deadline: context.deadline)
     next.origin = CommandOrigin(requestID: context.requestID)

@@ -109,7 +109,7 @@ struct ChangeRequest {
   /// - Throws: a ``Problem`` of 403 when it is a program's token.
   func user() throws(Problem) -> UserID { try caller.principal.user() }
 
-  /// Refuses a request whose workspace has appended too much lately, before its body is read.
+  /// Refuses a request whose workspace has appended too much lately, before its body is parsed.
   ///
   /// - Throws: a ``Problem`` of 429.
   func requireRoomInLog() throws {

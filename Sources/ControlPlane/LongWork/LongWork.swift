@@ -15,7 +15,7 @@ struct LongWork: Sendable {
   /// One is enough: the rules of a workspace are compiled once, and one workspace after the other.
   let compiler = BackgroundThreads(count: 1, priority: .low)
 
-  /// For changes of thousands of parts: reading their bodies, and preparing them. Somebody waits for these.
+  /// For changes of thousands of parts: their bodies are parsed here, and they are prepared here. Their callers wait for that.
   let changes = BackgroundThreads(count: 2, priority: .low)
 
   init(_ connections: Connections, replaysAtOnce: Int, metrics: Metrics) {

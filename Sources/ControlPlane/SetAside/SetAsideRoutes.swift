@@ -35,28 +35,16 @@ struct SetAsideRoutes: RouteGroup {
 
   /// At once: the caller is told what became of it.
   private func replay(request: Request, context: APIContext) async throws -> Reply {
-    let reads = try await services.authorizer.platformAdmin(request, context)
-    let query = QueryReader(request)
-    let isDryRun = query.dryRun()
-    try query.finish()
-    // It can be repeated without one, too: every job carries an item out once.
-    _ = try IdempotencyKey.read(request.headers)
-    try NoPayload.check(context.body)
+    let replay = try await PlatformReplay(request, context, services)
     let id: TypeID<SetAside> = try context.id("item")
-    let row = try await row(id, reads)
-    if isDryRun {
-      var object = JSONObject()
-      object.set("dry_run", true)
-      // Whether it succeeds is known only once it is tried.
-      object.set("events", JSONArray())
-      object.set("resource", row.json())
-      return .json(object.bytes())
-    }
+    let row = try await row(id, replay.reads)
+    // Whether it succeeds is known only once it is tried.
+    if replay.isDryRun { return PlatformReplay.rehearsal(of: row.json()) }
     switch try await attempts.replay(.id(id), { try await carryOut($0) }) {
     case nil: throw Problem(.notFound)
     case .passing: throw Problem.unavailable()
     case .done: return .json(row.json(isDone: true).bytes())
-    case .failed: return .json(try await self.row(id, reads).json().bytes())
+    case .failed: return .json(try await self.row(id, replay.reads).json().bytes())
     }
   }
 
